@@ -1,0 +1,166 @@
+package admission
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	certresources "knative.dev/pkg/webhook/certificates/resources"
+)
+
+const (
+	// certificateLifetime and renewBefore leave a cluster that stood still
+	// for ten days enough time to come back.
+	certificateLifetime = 30 * 24 * time.Hour
+	renewBefore         = 10 * 24 * time.Hour
+	// nextPrefix marks the pair that is to be served once its CA is known.
+	nextPrefix = "next-"
+)
+
+// external tells whether somebody else looks after the Secret: cert-manager,
+// or the user. Such a Secret is of type kubernetes.io/tls.
+func external(secret *corev1.Secret) bool { return secret.Type == corev1.SecretTypeTLS }
+
+// pair gives the serving certificate and key of a Secret.
+func pair(secret *corev1.Secret) (certificate, key []byte) {
+	if external(secret) {
+		return secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
+	}
+	return secret.Data[certresources.ServerCert], secret.Data[certresources.ServerKey]
+}
+
+// authorities gives the PEM bundle that API servers must trust.
+func authorities(secret *corev1.Secret) []byte {
+	if external(secret) {
+		return secret.Data["ca.crt"]
+	}
+	return secret.Data[certresources.CACert]
+}
+
+// CertificateSource serves the certificate of a Secret, parsed once for each
+// version.
+func CertificateSource(get func() (*corev1.Secret, error)) func() (*tls.Certificate, error) {
+	var mu sync.Mutex
+	var version string
+	var parsed *tls.Certificate
+	return func() (*tls.Certificate, error) {
+		secret, err := get()
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the webhook's certificate: %w", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if parsed != nil && version == secret.ResourceVersion {
+			return parsed, nil
+		}
+		certificate, key := pair(secret)
+		if len(certificate) == 0 || len(key) == 0 {
+			return nil, fmt.Errorf("Secret %s holds no certificate yet", secret.Name)
+		}
+		loaded, err := tls.X509KeyPair(certificate, key)
+		if err != nil {
+			return nil, fmt.Errorf("the certificate in Secret %s cannot be used: %w", secret.Name, err)
+		}
+		parsed, version = &loaded, secret.ResourceVersion
+		return parsed, nil
+	}
+}
+
+// issued is a new certificate under a new authority, as PEM.
+type issued struct{ authority, certificate, key []byte }
+
+// issue makes a certificate for the hosts. The authority's key is thrown away:
+// it signs this one certificate only.
+func issue(hosts []string, now time.Time) (issued, error) {
+	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return issued{}, err
+	}
+	authority := template("connaisseur webhook CA", now)
+	authority.IsCA, authority.BasicConstraintsValid = true, true
+	authority.KeyUsage = x509.KeyUsageCertSign
+	authority.MaxPathLenZero = true
+	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
+	if err != nil {
+		return issued{}, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return issued{}, err
+	}
+	leaf := template(hosts[0], now)
+	leaf.KeyUsage = x509.KeyUsageDigitalSignature
+	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, host)
+		}
+	}
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, authority, key.Public(), authorityKey)
+	if err != nil {
+		return issued{}, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return issued{}, err
+	}
+	encode := func(kind string, der []byte) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	}
+	return issued{encode("CERTIFICATE", authorityDER), encode("CERTIFICATE", leafDER), encode("PRIVATE KEY", keyDER)}, nil
+}
+
+func template(name string, now time.Time) *x509.Certificate {
+	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)) // crypto/rand does not fail
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name, Organization: []string{"connaisseur"}},
+		NotBefore:    now.Add(-5 * time.Minute), // clocks differ
+		NotAfter:     now.Add(certificateLifetime),
+	}
+}
+
+// leafOf parses a pair and makes sure that it serves for the hosts now.
+func leafOf(certificate, key []byte, hosts []string, now time.Time) (*x509.Certificate, error) {
+	loaded, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, err
+	}
+	leaf := loaded.Leaf
+	if leaf == nil {
+		return nil, errors.New("no certificate")
+	}
+	for _, host := range hosts {
+		if err := leaf.VerifyHostname(host); err != nil {
+			return nil, err
+		}
+	}
+	if !now.Before(leaf.NotAfter) {
+		return nil, errors.New("the certificate has expired")
+	}
+	return leaf, nil
+}
+
+// withoutExpired drops the authorities of a bundle that have expired.
+func withoutExpired(bundle []byte, now time.Time) []byte {
+	var kept []byte
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && now.Before(cert.NotAfter) {
+			kept = append(kept, pem.EncodeToMemory(block)...)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,199 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	admissionlisters "k8s.io/client-go/listers/admissionregistration/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/utils/ptr"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/reconciler"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
+)
+
+// The objects that register the webhooks with the API server.
+const (
+	// WorkloadsName is the mutating and the validating configuration for
+	// workloads.
+	WorkloadsName = "connaisseur"
+	// ConfigName is the validating configuration for our ConfigMaps.
+	ConfigName = "connaisseur-config"
+)
+
+// namespaceLabel holds a namespace's name and cannot be changed.
+const namespaceLabel = corev1.LabelMetadataName
+
+// configurations owns what the API server is told: authority, path, rules,
+// namespaces, failure policy and timeout. They are filled in only once there
+// is an authority, so that an installation never blocks itself.
+type configurations struct {
+	reconciler.LeaderAwareFuncs
+
+	client     kubernetes.Interface
+	mutating   admissionlisters.MutatingWebhookConfigurationLister
+	validating admissionlisters.ValidatingWebhookConfigurationLister
+	secrets    corelisters.SecretNamespaceLister
+	secretName string
+	snapshots  Snapshots
+	key        types.NamespacedName
+}
+
+var (
+	_ controller.Reconciler  = (*configurations)(nil)
+	_ reconciler.LeaderAware = (*configurations)(nil)
+)
+
+// Reconcile brings the webhook configurations up to date.
+func (c *configurations) Reconcile(ctx context.Context, key string) error {
+	if !c.IsLeaderFor(c.key) {
+		return controller.NewSkipKey(key)
+	}
+	secret, err := c.secrets.Get(c.secretName)
+	if err != nil {
+		return fmt.Errorf("cannot read Secret %s: %w", c.secretName, err)
+	}
+	authority := authorities(secret)
+	if len(authority) == 0 {
+		return nil // the Secret's change will bring us back
+	}
+	settings := feature.Default()
+	namespace := c.key.Namespace
+	if snapshot, err := c.snapshots(); err == nil {
+		settings = snapshot.Features
+	}
+	return errors.Join(
+		c.reconcileMutating(ctx, desired{authority, settings, namespace}),
+		c.reconcileValidating(ctx, WorkloadsName, desired{authority, settings, namespace}),
+		c.reconcileValidating(ctx, ConfigName, desired{authority, settings, namespace}),
+	)
+}
+
+func (c *configurations) reconcileMutating(ctx context.Context, want desired) error {
+	current, err := c.mutating.Get(WorkloadsName)
+	if apierrors.IsNotFound(err) {
+		logging.FromContext(ctx).Errorf("MutatingWebhookConfiguration %s is missing; it comes with the installation's manifests", WorkloadsName)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	changed := current.DeepCopy()
+	for i := range changed.Webhooks {
+		w := &changed.Webhooks[i]
+		want.connect(&w.ClientConfig, MutatePath)
+		w.Rules, w.NamespaceSelector = workloadRules(), want.selector()
+		w.FailurePolicy, w.TimeoutSeconds = want.failurePolicy(), ptr.To(int32(want.settings.Webhook.TimeoutSeconds))
+		w.MatchPolicy, w.SideEffects = ptr.To(admissionregistrationv1.Equivalent), ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
+		w.ReinvocationPolicy = ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy)
+		w.ObjectSelector, w.MatchConditions = &metav1.LabelSelector{}, nil
+	}
+	if equality.Semantic.DeepEqual(current, changed) {
+		return nil
+	}
+	_, err = c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Update(ctx, changed, metav1.UpdateOptions{})
+	return err
+}
+
+func (c *configurations) reconcileValidating(ctx context.Context, name string, want desired) error {
+	current, err := c.validating.Get(name)
+	if apierrors.IsNotFound(err) {
+		logging.FromContext(ctx).Errorf("ValidatingWebhookConfiguration %s is missing; it comes with the installation's manifests", name)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	changed := current.DeepCopy()
+	for i := range changed.Webhooks {
+		w := &changed.Webhooks[i]
+		w.TimeoutSeconds = ptr.To(int32(want.settings.Webhook.TimeoutSeconds))
+		w.MatchPolicy = ptr.To(admissionregistrationv1.Equivalent)
+		w.ObjectSelector, w.MatchConditions = &metav1.LabelSelector{}, nil
+		if name == ConfigName {
+			want.connect(&w.ClientConfig, ConfigPath)
+			w.Rules, w.NamespaceSelector = configRules(), want.ownNamespace()
+			w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNone)
+			// A broken start must be possible to repair.
+			w.FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
+			continue
+		}
+		want.connect(&w.ClientConfig, ValidatePath)
+		w.Rules, w.NamespaceSelector = workloadRules(), want.selector()
+		w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
+		w.FailurePolicy = want.failurePolicy()
+	}
+	if equality.Semantic.DeepEqual(current, changed) {
+		return nil
+	}
+	_, err = c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Update(ctx, changed, metav1.UpdateOptions{})
+	return err
+}
+
+// desired is what webhook configurations are made from.
+type desired struct {
+	authority []byte
+	settings  feature.Settings
+	namespace string
+}
+
+// connect says how the API server reaches the webhook: by its Service, or by
+// the URL that somebody put there for a process outside of the cluster.
+func (d desired) connect(client *admissionregistrationv1.WebhookClientConfig, path string) {
+	client.CABundle = d.authority
+	if client.Service != nil {
+		client.Service.Path = &path
+	}
+}
+
+func (d desired) failurePolicy() *admissionregistrationv1.FailurePolicyType {
+	return ptr.To(admissionregistrationv1.FailurePolicyType(d.settings.Webhook.FailurePolicy))
+}
+
+// selector leaves out our own namespace and those that are excluded, by a
+// label that no tenant can change.
+func (d desired) selector() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+		Key:      namespaceLabel,
+		Operator: metav1.LabelSelectorOpNotIn,
+		Values:   append([]string{d.namespace}, d.settings.ExcludedNamespaces...),
+	}}}
+}
+
+func (d desired) ownNamespace() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{namespaceLabel: d.namespace}}
+}
+
+// workloadRules cover every kind whose images are found.
+func workloadRules() []admissionregistrationv1.RuleWithOperations {
+	var rules []admissionregistrationv1.RuleWithOperations
+	for _, r := range workload.Rules() {
+		rules = append(rules, rule(r.Group, r.Version, r.Names))
+	}
+	return rules
+}
+
+func configRules() []admissionregistrationv1.RuleWithOperations {
+	return []admissionregistrationv1.RuleWithOperations{rule("", "v1", []string{"configmaps"})}
+}
+
+func rule(group, version string, resources []string) admissionregistrationv1.RuleWithOperations {
+	return admissionregistrationv1.RuleWithOperations{
+		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+		Rule: admissionregistrationv1.Rule{
+			APIGroups:   []string{group},
+			APIVersions: []string{version},
+			Resources:   resources,
+			Scope:       ptr.To(admissionregistrationv1.NamespacedScope),
+		},
+	}
+}

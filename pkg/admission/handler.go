@@ -1,0 +1,158 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"go.uber.org/zap"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"knative.dev/pkg/webhook"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
+)
+
+// The paths of the webhooks.
+const (
+	MutatePath   = "/mutate"
+	ValidatePath = "/validate"
+	ConfigPath   = "/config"
+)
+
+// Snapshots gives the configuration in force, or says why there is none.
+type Snapshots func() (*verify.Snapshot, error)
+
+// Handler answers admission requests about workloads. It implements
+// knative.dev/pkg/webhook.AdmissionController.
+type Handler struct {
+	// The configuration is read from ConfigMaps by informers; before it has
+	// been, Snapshots says so.
+	webhook.StatelessAdmissionImpl
+
+	path        string
+	mutates     bool
+	engine      verify.Engine
+	snapshots   Snapshots
+	instruments *observability.Instruments
+	logger      *zap.Logger
+}
+
+var (
+	_ webhook.AdmissionController          = (*Handler)(nil)
+	_ webhook.StatelessAdmissionController = (*Handler)(nil)
+)
+
+// NewMutating makes the handler that pins references to verified digests.
+func NewMutating(engine verify.Engine, snapshots Snapshots, instruments *observability.Instruments, logger *zap.Logger) *Handler {
+	return &Handler{path: MutatePath, mutates: true, engine: engine, snapshots: snapshots, instruments: instruments, logger: logger}
+}
+
+// NewValidating makes the handler that sees what will be stored: it denies
+// what is not verified, and what should be pinned but is not.
+func NewValidating(engine verify.Engine, snapshots Snapshots, instruments *observability.Instruments, logger *zap.Logger) *Handler {
+	return &Handler{path: ValidatePath, engine: engine, snapshots: snapshots, instruments: instruments, logger: logger}
+}
+
+// Path is where the handler is served.
+func (h *Handler) Path() string { return h.path }
+
+// Admit answers a request. It always answers, and in time: what goes wrong
+// denies.
+func (h *Handler) Admit(ctx context.Context, req *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse) {
+	start := h.engine.Now()
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
+	d := decision{request: req}
+	defer func() {
+		if p := recover(); p != nil {
+			d.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), "the request could not be processed; Connaisseur's log has the details")
+			response = d.response
+		}
+		d.took = h.engine.Now().Sub(start)
+		h.record(ctx, &d)
+	}()
+	h.decide(ctx, &d)
+	return d.response
+}
+
+// decide fills in the decision's verdict and response.
+func (h *Handler) decide(ctx context.Context, d *decision) {
+	if op := d.request.Operation; op == admissionv1.Delete || op == admissionv1.Connect {
+		d.response = &admissionv1.AdmissionResponse{Allowed: true} // nothing is started by it
+		return
+	}
+	snapshot, err := h.snapshots()
+	if err != nil {
+		d.fail(err, "no image could be checked: %v", err)
+		return
+	}
+	req, err := request(d.request)
+	if err != nil {
+		d.fail(err, "no image could be checked: %v", err)
+		return
+	}
+	d.verdict = h.engine.Verify(ctx, snapshot, req)
+	if h.mutates {
+		d.pin()
+	} else {
+		d.demandPins()
+	}
+}
+
+// request is what the engine is asked about an admission request.
+func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
+	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
+	w, err := workload.Extract(gvk, req.Object.Raw)
+	if err != nil {
+		return verify.Request{}, err
+	}
+	w.Namespace = req.Namespace // whatever the object says
+	if w.Name == "" {
+		w.Name = req.Name
+	}
+	out := verify.Request{Workload: w, Namespace: req.Namespace}
+	if req.Operation == admissionv1.Update {
+		if out.Old, err = workload.Extract(gvk, req.OldObject.Raw); err != nil {
+			return verify.Request{}, fmt.Errorf("the object as it was before: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// record leaves the decision's traces: metrics and one line in the log.
+func (h *Handler) record(ctx context.Context, d *decision) {
+	outcome, reason := d.outcome(), d.reason()
+	h.instruments.Admission(ctx, h.path, outcome, string(reason), d.took)
+	fields := []zap.Field{
+		zap.String("webhook", h.path),
+		zap.String("uid", string(d.request.UID)),
+		zap.String("operation", string(d.request.Operation)),
+		zap.String("kind", d.request.Kind.Kind),
+		zap.String("namespace", d.request.Namespace),
+		zap.String("name", d.request.Name),
+		zap.String("user", d.request.UserInfo.Username),
+		zap.Bool("allowed", d.response.Allowed),
+		zap.String("outcome", outcome),
+		zap.Duration("took", d.took),
+	}
+	if d.request.DryRun != nil && *d.request.DryRun {
+		fields = append(fields, zap.Bool("dryRun", true))
+	}
+	if reason != "" {
+		fields = append(fields, zap.String("reason", string(reason)), zap.String("message", d.response.Result.Message))
+	}
+	if d.err != nil {
+		fields = append(fields, zap.Error(d.err))
+	}
+	if d.verdict != nil {
+		fields = append(fields, zap.String("revision", d.verdict.Revision), zap.Array("images", imageLog(d.verdict.Images)))
+		for i := range d.verdict.Images {
+			img := &d.verdict.Images[i]
+			h.instruments.Image(ctx, img.Outcome.String(), string(img.Reason), img.Cached, img.Duration)
+		}
+	}
+	h.logger.Info("decided", fields...)
+}

@@ -1,0 +1,144 @@
+package admission
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/reconciler"
+	certresources "knative.dev/pkg/webhook/certificates/resources"
+)
+
+const (
+	// publishedAnnotation notes since when the webhook configurations hold
+	// the authority of the pair that is next.
+	publishedAnnotation = "connaisseur.sse-secure-systems.github.io/published"
+	// settle is how long API servers get to see a changed configuration.
+	settle = 30 * time.Second
+)
+
+// rotation keeps the serving certificate valid. A new one is served only
+// after its authority has been published beside the old one's, so that no call
+// fails on the way.
+type rotation struct {
+	reconciler.LeaderAwareFuncs
+
+	client    kubernetes.Interface
+	secrets   corelisters.SecretNamespaceLister
+	key       types.NamespacedName
+	hosts     []string
+	published func(authority []byte) bool
+	again     func(after time.Duration)
+	now       func() time.Time
+}
+
+var (
+	_ controller.Reconciler  = (*rotation)(nil)
+	_ reconciler.LeaderAware = (*rotation)(nil)
+)
+
+// Reconcile does the next step, if one is due.
+func (r *rotation) Reconcile(ctx context.Context, key string) error {
+	if !r.IsLeaderFor(r.key) {
+		return controller.NewSkipKey(key)
+	}
+	secret, err := r.secrets.Get(r.key.Name)
+	if apierrors.IsNotFound(err) {
+		logging.FromContext(ctx).Errorf("Secret %s is missing; it comes with the installation's manifests", r.key)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read Secret %s: %w", r.key, err)
+	}
+	if external(secret) {
+		return nil
+	}
+	changed, err := r.step(secret.DeepCopy())
+	if err != nil || changed == nil {
+		return err
+	}
+	_, err = r.client.CoreV1().Secrets(r.key.Namespace).Update(ctx, changed, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot update Secret %s: %w", r.key, err)
+	}
+	return nil
+}
+
+// step changes the Secret, or returns nil if there is nothing to do.
+func (r *rotation) step(secret *corev1.Secret) (*corev1.Secret, error) {
+	now := r.now()
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	certificate, key := pair(secret)
+	leaf, err := leafOf(certificate, key, r.hosts, now)
+	switch {
+	case err != nil:
+		return r.issueNow(secret, now)
+	case secret.Data[nextPrefix+certresources.ServerCert] != nil:
+		return r.promote(secret, now)
+	case now.Add(renewBefore).Before(leaf.NotAfter):
+		r.again(leaf.NotAfter.Add(-renewBefore).Sub(now))
+		return nil, nil
+	}
+	next, err := issue(r.hosts, now)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a certificate: %w", err)
+	}
+	secret.Data[nextPrefix+certresources.ServerCert] = next.certificate
+	secret.Data[nextPrefix+certresources.ServerKey] = next.key
+	secret.Data[certresources.CACert] = append(withoutExpired(secret.Data[certresources.CACert], now), next.authority...)
+	delete(secret.Annotations, publishedAnnotation)
+	return secret, nil
+}
+
+// issueNow makes the pair that is served, where there is none that could be.
+func (r *rotation) issueNow(secret *corev1.Secret, now time.Time) (*corev1.Secret, error) {
+	first, err := issue(r.hosts, now)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a certificate: %w", err)
+	}
+	secret.Data = map[string][]byte{
+		certresources.ServerCert: first.certificate,
+		certresources.ServerKey:  first.key,
+		certresources.CACert:     append(withoutExpired(secret.Data[certresources.CACert], now), first.authority...),
+	}
+	delete(secret.Annotations, publishedAnnotation)
+	return secret, nil
+}
+
+// promote lets the next pair be served once its authority has been published
+// long enough.
+func (r *rotation) promote(secret *corev1.Secret, now time.Time) (*corev1.Secret, error) {
+	if !r.published(secret.Data[certresources.CACert]) {
+		r.again(time.Second)
+		return nil, nil
+	}
+	since, err := time.Parse(time.RFC3339, secret.Annotations[publishedAnnotation])
+	if err != nil {
+		metav1.SetMetaDataAnnotation(&secret.ObjectMeta, publishedAnnotation, now.UTC().Format(time.RFC3339))
+		return secret, nil
+	}
+	if wait := since.Add(settle).Sub(now); wait > 0 {
+		r.again(wait)
+		return nil, nil
+	}
+	for _, name := range []string{certresources.ServerCert, certresources.ServerKey} {
+		secret.Data[name] = secret.Data[nextPrefix+name]
+		delete(secret.Data, nextPrefix+name)
+	}
+	delete(secret.Annotations, publishedAnnotation)
+	return secret, nil
+}
+
+// holds tells whether a published bundle has everything of another.
+func holds(published, bundle []byte) bool { return bytes.Contains(published, bytes.TrimSpace(bundle)) }

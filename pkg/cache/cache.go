@@ -1,0 +1,168 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// denialExpiry bounds how long a denial is remembered: long enough for the
+// retries of a controller, short enough for a developer who has just signed.
+const denialExpiry = 5 * time.Second
+
+// Options are a Cache's settings; a zero field stands for its default.
+type Options struct {
+	// MaxEntries and MaxBytes bound the memory; 50,000 and 32 MiB by default.
+	MaxEntries, MaxBytes int
+	// FlightTimeout bounds one verification, however long the requests that
+	// wait for it may wait; 30 s by default.
+	FlightTimeout time.Duration
+	// Now is the clock; time.Now by default.
+	Now func() time.Time
+}
+
+// Cache remembers results. It outlives configurations: keys hold what a result
+// depends on, so that a reload neither loses nor wrongly keeps one.
+type Cache struct {
+	store         *store
+	flights       singleflight.Group
+	flightTimeout time.Duration
+	now           func() time.Time
+}
+
+// New makes an empty cache.
+func New(o Options) *Cache {
+	if o.MaxEntries <= 0 {
+		o.MaxEntries = 50_000
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 32 << 20
+	}
+	if o.FlightTimeout <= 0 {
+		o.FlightTimeout = 30 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Cache{
+		store:         newStore(o.MaxEntries, o.MaxBytes),
+		flightTimeout: o.FlightTimeout,
+		now:           o.Now,
+	}
+}
+
+// Len is the number of entries and the memory they take, in bytes.
+func (c *Cache) Len() (entries, bytes int) { return c.store.len() }
+
+// Policy says what is remembered, and for how long.
+type Policy struct {
+	// Expiry is for how long a result holds; 0 remembers nothing.
+	Expiry time.Duration
+	// Denials remembers denials too, for at most 5 s.
+	Denials bool
+}
+
+// Wrap puts the cache in front of a validator and of the resolver that goes
+// with it. A tag's digest is remembered only together with the verification of
+// that digest.
+func (c *Cache) Wrap(v validator.Validator, r validator.Resolver, policy Policy) (validator.Validator, validator.Resolver) {
+	fingerprint := v.Fingerprint()
+	return &cachedValidator{Validator: v, cache: c, policy: policy, fingerprint: fingerprint},
+		&cachedResolver{resolver: r, cache: c, policy: policy, fingerprint: fingerprint}
+}
+
+// cachedValidator decorates a validator.
+type cachedValidator struct {
+	validator.Validator
+	cache       *Cache
+	policy      Policy
+	fingerprint string
+}
+
+// Validate answers from the cache, joins a verification under way, or starts
+// one.
+func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
+	k := newKey(v.fingerprint, req)
+	if e, ok := v.cache.lookup(k, v.policy); ok {
+		e.result.Cached = true
+		if e.denial != nil {
+			return validator.Result{}, e.denial
+		}
+		return e.result, nil
+	}
+	return fly(ctx, v.cache, "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
+		result, err := v.Validator.Validate(ctx, req)
+		v.cache.remember(k, result, err)
+		return result, err
+	})
+}
+
+// cachedResolver decorates a resolver. It reads what cachedValidator wrote.
+type cachedResolver struct {
+	resolver    validator.Resolver
+	cache       *Cache
+	policy      Policy
+	fingerprint string
+}
+
+// Resolve answers with the digest that was verified for the tag, joins a
+// resolution under way, or starts one.
+func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {
+	req.Image = req.Image.WithDigest("")
+	k := newKey(r.fingerprint, req)
+	if e, ok := r.cache.lookup(k, r.policy); ok && e.denial == nil && e.result.Digest != "" {
+		return e.result.Digest, nil
+	}
+	return fly(ctx, r.cache, "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
+		return r.resolver.Resolve(ctx, req)
+	})
+}
+
+// lookup finds an entry that may still be used.
+func (c *Cache) lookup(k key, policy Policy) (entry, bool) {
+	if policy.Expiry <= 0 {
+		return entry{}, false
+	}
+	e, ok := c.store.get(k)
+	if !ok {
+		return entry{}, false
+	}
+	expiry := policy.Expiry
+	if e.denial != nil {
+		if !policy.Denials {
+			return entry{}, false
+		}
+		expiry = min(expiry, denialExpiry)
+	}
+	now := c.now()
+	if now.Sub(e.stored) >= expiry || (!e.expires.IsZero() && !now.Before(e.expires)) {
+		return entry{}, false
+	}
+	return e, true
+}
+
+// remember stores a conclusive outcome. What was verified for a tag holds for
+// the pinned reference too, which is what the validating webhook will ask for.
+func (c *Cache) remember(k key, result validator.Result, err error) {
+	e := entry{result: result, stored: c.now(), expires: result.Expires}
+	switch denial := validator.AsError(err); {
+	case denial == nil && result.Digest == "":
+		return // nothing was verified, nothing is worth remembering
+	case denial == nil:
+		if k.digest == "" {
+			pinned, bare := k, k
+			pinned.digest, bare.digest, bare.tag = result.Digest, result.Digest, ""
+			c.store.put(pinned, e)
+			c.store.put(bare, e)
+		}
+	case denial.Reason.Inconclusive():
+		return
+	default:
+		e.denial = denial
+	}
+	c.store.put(k, e)
+}

@@ -1,0 +1,49 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// fly runs fn once for all that ask for the same key at the same time. A
+// flight goes on when the request that started it ends, within its own bound;
+// one that has reached that bound is joined by nobody any more. Whoever waits
+// waits no longer than its own context.
+func fly[T any](ctx context.Context, c *Cache, key string, fn func(context.Context) (T, error)) (T, error) {
+	flight := c.flights.DoChan(key, func() (any, error) {
+		flightCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.flightTimeout)
+		defer cancel()
+		overdue := time.AfterFunc(c.flightTimeout, func() { c.flights.Forget(key) })
+		defer overdue.Stop()
+		return guard(flightCtx, fn)
+	})
+	var zero T
+	select {
+	case landed := <-flight:
+		if landed.Err != nil {
+			return zero, landed.Err
+		}
+		return landed.Val.(T), nil
+	case <-ctx.Done():
+		return zero, validator.AsError(ctx.Err())
+	}
+}
+
+// guard turns a panic into an error: it is one verification that failed, not
+// the process.
+func guard[T any](ctx context.Context, fn func(context.Context) (T, error)) (result T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &validator.Error{
+				Reason:  validator.Internal,
+				Message: "the verification failed unexpectedly; the log has the details",
+				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+			}
+		}
+	}()
+	return fn(ctx)
+}

@@ -1,0 +1,89 @@
+package cache
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// key is everything that an outcome depends on.
+type key struct {
+	fingerprint string // validator, settings and trust material
+	identity    validator.Identity
+	name        string // registry/repository
+	tag         string
+	digest      image.Digest
+}
+
+func newKey(fingerprint string, req validator.Request) key {
+	return key{fingerprint, req.Identity, req.Image.Name(), req.Image.Tag(), req.Image.Digest()}
+}
+
+// String is the key for golang.org/x/sync/singleflight. No part but the
+// fingerprint and the identity can hold a zero byte; both come first and last.
+func (k key) String() string {
+	return k.name + "\x00" + k.tag + "\x00" + string(k.digest) + "\x00" + string(k.identity) + "\x00" + k.fingerprint
+}
+
+// entry is a result or a denial, and until when it may be used.
+type entry struct {
+	result  validator.Result
+	denial  *validator.Error
+	stored  time.Time
+	expires time.Time // zero: no more than the cache's own expiry
+}
+
+// size estimates the memory that an entry takes, in bytes. The fingerprint is
+// shared by all entries of a rule.
+func (e entry) size(k key) int {
+	const overhead = 400
+	n := overhead + len(k.name) + len(k.tag) + len(k.digest) + len(k.identity) + len(e.result.Digest)
+	for _, name := range e.result.TrustRoots {
+		n += len(name) + 16
+	}
+	if e.denial != nil {
+		n += len(e.denial.Message)
+	}
+	return n
+}
+
+// store is an LRU bounded in entries and bytes.
+type store struct {
+	mu       sync.Mutex
+	lru      *simplelru.LRU[key, entry]
+	bytes    int
+	maxBytes int
+}
+
+func newStore(maxEntries, maxBytes int) *store {
+	s := &store{maxBytes: maxBytes}
+	s.lru, _ = simplelru.NewLRU(max(maxEntries, 1), func(k key, e entry) { s.bytes -= e.size(k) }) // fails for a size below 1 only
+	return s
+}
+
+func (s *store) get(k key) (entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lru.Get(k)
+}
+
+func (s *store) put(k key, e entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lru.Remove(k) // an overwritten entry would not be counted out
+	s.bytes += e.size(k)
+	s.lru.Add(k, e)
+	for s.bytes > s.maxBytes && s.lru.Len() > 0 {
+		s.lru.RemoveOldest()
+	}
+}
+
+func (s *store) len() (entries, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lru.Len(), s.bytes
+}

@@ -1,0 +1,256 @@
+package config
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/policy"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry"
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+)
+
+// DefaultValidator is the validator that is meant where a rule names none.
+const DefaultValidator = "default"
+
+// Builder builds snapshots. What outlives a snapshot is its own: the cache,
+// and the connections to registries as long as their settings stay the same.
+type Builder struct {
+	cache *cache.Cache
+
+	mu      sync.Mutex
+	client  *registry.Client
+	options registry.Options
+}
+
+// NewBuilder makes a Builder whose snapshots share the cache.
+func NewBuilder(c *cache.Cache) *Builder { return &Builder{cache: c} }
+
+// Built is what came of a configuration.
+type Built struct {
+	// Snapshot is nil if anything is wrong.
+	Snapshot *verify.Snapshot
+	// Errors is everything that is wrong.
+	Errors strict.Errors
+	// Warnings are what is valid but probably not meant, or weaker than it
+	// should be.
+	Warnings strict.Errors
+
+	reads map[string]string
+}
+
+// Build builds a snapshot: defaults, strict parse, cross-checks, immutable
+// value.
+func (b *Builder) Build(o Objects) Built {
+	source := &recorder{Source: o, reads: map[string]string{}}
+	built := Built{reads: source.reads}
+
+	fields, errs := parseFeatures(o)
+	built.Errors = append(built.Errors, errs...)
+	features, errs := feature.Parse(fields)
+	built.Errors = append(built.Errors, errs.From(FeaturesName)...)
+
+	doc, errs := parsePolicy(o)
+	built.Errors = append(built.Errors, errs...)
+	client, errs := b.registries(doc.registries, features.Limits, source)
+	built.Errors = append(built.Errors, errs.From(PolicyName)...)
+	if client == nil {
+		client = noRegistries() // so that what else is wrong is found too
+	}
+	validators, errs := buildValidators(doc.validators, builtin.Dependencies{Trust: source, Registry: client})
+	built.Errors = append(built.Errors, errs.From(PolicyName)...)
+	compiled, rules, errs := b.buildRules(doc.rules, validators, features)
+	built.Errors = append(built.Errors, errs.From(PolicyName)...)
+	built.Warnings = warnings(o, doc, features, source.reads)
+	if len(built.Errors) > 0 {
+		return built
+	}
+	built.Snapshot = &verify.Snapshot{
+		Revision:  revision(o, source.reads),
+		Namespace: o.Namespace,
+		Policy:    compiled,
+		Rules:     rules,
+		Features:  features,
+	}
+	return built
+}
+
+// registries builds the client, or keeps the one there is if nothing changed.
+func (b *Builder) registries(configs []registryConfig, limits feature.Limits, source trust.Source) (*registry.Client, strict.Errors) {
+	options := registry.Options{Limits: registry.Limits{
+		Signatures:    limits.Signatures,
+		ManifestBytes: limits.ManifestBytes,
+		PayloadBytes:  limits.PayloadBytes,
+	}}
+	var errs strict.Errors
+	for i, config := range configs {
+		at := fmt.Sprintf("%s[%d]", registriesKey, i)
+		host := registry.Host{Name: image.CanonicalHost(config.Host), Insecure: config.Insecure, Mirror: config.Mirror}
+		if config.Host == "" {
+			errs.Add(at+".host", "is missing")
+		}
+		if config.Cert != "" {
+			host.CAs = readCertificates(at+".cert", config.Cert, source, &errs)
+		}
+		// Each host by itself, so that the error names the right one.
+		if _, err := registry.New(registry.Options{Hosts: []registry.Host{host}}); err != nil && config.Host != "" {
+			errs.Add(at, "%v", err)
+		}
+		options.Hosts = append(options.Hosts, host)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.client != nil && reflect.DeepEqual(b.options, options) {
+		return b.client, nil
+	}
+	client, err := registry.New(options)
+	if err != nil {
+		return nil, strict.Errors{strict.Errorf(registriesKey, "%v", err)}
+	}
+	if b.client != nil {
+		b.client.Close()
+	}
+	b.client, b.options = client, options
+	return client, nil
+}
+
+// noRegistries is a client with default settings, for checks only.
+func noRegistries() *registry.Client {
+	client, err := registry.New(registry.Options{})
+	if err != nil {
+		panic(err) // the zero options are valid; registry's tests say so
+	}
+	return client
+}
+
+func readCertificates(path, reference string, source trust.Source, errs *strict.Errors) []byte {
+	ref, err := trust.ParseReference(reference)
+	if err != nil {
+		errs.Add(path, "%v", err)
+		return nil
+	}
+	text, err := ref.Read(source)
+	if err != nil {
+		e := strict.Errorf(path, "%s: %v", reference, err)
+		e.Dangling = errors.Is(err, trust.ErrNotThere)
+		*errs = append(*errs, e)
+		return nil
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		errs.Add(path, "holds no PEM certificate")
+	}
+	return text
+}
+
+// namedValidator is a validator of the configuration and how it resolves tags.
+type namedValidator struct {
+	builtin.Configured
+	resolver validator.Resolver
+}
+
+// buildValidators builds each validator; those with errors are in the map too,
+// as nil, so that rules that name them are not called wrong.
+func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[string]*namedValidator, strict.Errors) {
+	validators := map[string]*namedValidator{}
+	var errs strict.Errors
+	for i, config := range configs {
+		settings := strict.Object{Path: fmt.Sprintf("%s[%d]", validatorsKey, i), Fields: config.Settings}
+		if config.Name == "" {
+			errs.Add(settings.Key("name"), "is missing")
+		} else if _, ok := validators[config.Name]; ok {
+			errs.Add(settings.Key("name"), "another validator is named %q already", config.Name)
+		}
+		validators[config.Name] = nil
+		construct, ok := builtin.Lookup(config.Type)
+		if !ok {
+			errs.Add(settings.Key("type"), "%q is no type of validator%s", config.Type, strict.Suggest(config.Type, builtin.Types()))
+			continue
+		}
+		configured, resolver, bad := construct(config.Name, settings, deps)
+		if errs = append(errs, bad...); len(bad) == 0 {
+			validators[config.Name] = &namedValidator{configured, resolver}
+		}
+	}
+	return validators, errs
+}
+
+// buildRules compiles the policy and binds each rule to its validator. Rules
+// with the same validator and settings share one.
+func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedValidator, features feature.Settings) (*policy.Policy, []verify.Rule, strict.Errors) {
+	var errs strict.Errors
+	patterns := make([]policy.Rule, len(configs))
+	rules := make([]verify.Rule, len(configs))
+	shared := map[string]verify.Rule{}
+	for i, config := range configs {
+		patterns[i] = policy.Rule{Pattern: config.Pattern, Namespaces: config.Namespaces}
+		name := config.Validator
+		if name == "" {
+			name = DefaultValidator
+		}
+		alike := fmt.Sprintf("%q %v", name, config.With) // fmt sorts maps
+		rule, ok := shared[alike]
+		if !ok {
+			var bad strict.Errors
+			rule, bad = b.bind(i, name, config.With, validators, features)
+			if errs = append(errs, bad...); len(bad) == 0 {
+				shared[alike] = rule
+			}
+		}
+		rule.Index, rule.Pattern = i, config.Pattern
+		rules[i] = rule
+	}
+	compiled, bad := policy.Compile(patterns)
+	for _, e := range bad {
+		errs.Add(fmt.Sprintf("%s[%d].%s", policyKey, e.Index, e.Field), "%v", e.Err)
+	}
+	return compiled, rules, errs
+}
+
+// bind makes a rule of a validator and the rule's settings for it.
+func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]*namedValidator, features feature.Settings) (verify.Rule, strict.Errors) {
+	at := fmt.Sprintf("%s[%d]", policyKey, i)
+	rule := verify.Rule{ValidatorName: name}
+	mode, settings, errs := parseMode(strict.Object{Path: at + ".with", Fields: with})
+	rule.Mode = mode
+	named, ok := validators[name]
+	if !ok {
+		known := make([]string, 0, len(validators))
+		for name := range validators {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+		errs.Add(at+".validator", "no validator named %q%s", name, strict.Suggest(name, known))
+	}
+	if named == nil {
+		return rule, errs // whatever is wrong with it was said
+	}
+	bound, bad := named.Bind(settings)
+	if errs = append(errs, bad...); len(errs) > 0 {
+		return rule, errs
+	}
+	rule.Validator, rule.Resolver = b.cache.Wrap(bound, named.resolver, cache.Policy{
+		Expiry:  features.Cache.Expiry(),
+		Denials: features.Cache.CacheErrors,
+	})
+	return rule, errs
+}
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/record"
+	kubeclient "knative.dev/pkg/client/injection/kube/client"
+	"knative.dev/pkg/configmap"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/injection"
+	configmapinformer "knative.dev/pkg/injection/clients/namespacedkube/informers/core/v1/configmap"
+	secretinformer "knative.dev/pkg/injection/clients/namespacedkube/informers/core/v1/secret"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/system"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+)
+
+// everything is the one key that there is: a configuration is built whole.
+var everything = types.NamespacedName{Name: "configuration"}
+
+// watcher offers what ConfigMaps and Secrets hold to a Store whenever one of
+// them changes. It runs in every replica.
+type watcher struct {
+	store       *Store
+	client      kubernetes.Interface
+	namespace   string
+	configMaps  corelisters.ConfigMapNamespaceLister
+	secrets     corelisters.SecretNamespaceLister
+	instruments *observability.Instruments
+	events      record.EventRecorder
+	logger      *zap.SugaredLogger
+	restored    bool // what was kept has been looked at
+}
+
+var _ controller.Reconciler = (*watcher)(nil)
+
+// NewController makes the controller that keeps the store up to date.
+func NewController(store *Store, instruments *observability.Instruments) injection.ControllerConstructor {
+	return func(ctx context.Context, _ configmap.Watcher) *controller.Impl {
+		logger := logging.FromContext(ctx).Named("config")
+		configMaps, secrets := configmapinformer.Get(ctx), secretinformer.Get(ctx)
+		w := &watcher{
+			store:       store,
+			client:      kubeclient.Get(ctx),
+			namespace:   system.Namespace(),
+			configMaps:  configMaps.Lister().ConfigMaps(system.Namespace()),
+			secrets:     secrets.Lister().Secrets(system.Namespace()),
+			instruments: instruments,
+			events:      newRecorder(ctx),
+			logger:      logger,
+		}
+		store.OnChange(func(c Change) { w.report(ctx, c) })
+		impl := controller.NewContext(ctx, w, controller.ControllerOptions{WorkQueueName: "Configuration", Logger: logger, Concurrency: 1})
+		offer := controller.HandleAll(func(any) { impl.EnqueueKey(everything) })
+		_, _ = configMaps.Informer().AddEventHandler(offer) // fails for a stopped informer only
+		_, _ = secrets.Informer().AddEventHandler(offer)
+		impl.EnqueueKey(everything) // where there is nothing there is no event
+		return impl
+	}
+}
+
+// Current gives the objects as the informers see them.
+func Current(ctx context.Context) func() (Objects, error) {
+	namespace := system.Namespace()
+	configMaps := configmapinformer.Get(ctx).Lister().ConfigMaps(namespace)
+	secrets := secretinformer.Get(ctx).Lister().Secrets(namespace)
+	return func() (Objects, error) { return list(namespace, configMaps, secrets) }
+}
+
+func list(namespace string, configMaps corelisters.ConfigMapNamespaceLister, secrets corelisters.SecretNamespaceLister) (Objects, error) {
+	o := Objects{Namespace: namespace, ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}}
+	maps, err := configMaps.List(labels.Everything())
+	if err != nil {
+		return o, fmt.Errorf("cannot list ConfigMaps: %w", err)
+	}
+	for _, cm := range maps {
+		o.ConfigMaps[cm.Name] = cm
+	}
+	all, err := secrets.List(labels.Everything())
+	if err != nil {
+		return o, fmt.Errorf("cannot list Secrets: %w", err)
+	}
+	for _, secret := range all {
+		o.Secrets[secret.Name] = secret
+	}
+	return o, nil
+}
+
+// Reconcile offers what there is now. The informers have synced before.
+func (w *watcher) Reconcile(ctx context.Context, _ string) error {
+	o, err := list(w.namespace, w.configMaps, w.secrets)
+	if err != nil {
+		return err
+	}
+	if w.restored {
+		w.store.Offer(o)
+		return nil
+	}
+	w.restored = true
+	before, found := w.kept(o)
+	if found {
+		w.store.Expect(before)
+	}
+	w.store.Offer(o)
+	if found {
+		w.store.Restore(before)
+	}
+	return nil
+}
+
+// kept is the last good configuration of before a restart.
+func (w *watcher) kept(o Objects) (Objects, bool) {
+	cm := o.ConfigMaps[LastGoodName]
+	if cm == nil {
+		return Objects{}, false
+	}
+	before, found, err := Kept(cm, w.namespace, o.Secrets)
+	if err != nil {
+		w.logger.Errorw("The last good configuration cannot be read", zap.Error(err))
+	}
+	return before, found && err == nil
+}
+
+// report leaves the traces of a change: a line in the log, a metric, an event
+// on the ConfigMap, and the configuration itself if it is good.
+func (w *watcher) report(ctx context.Context, c Change) {
+	switch {
+	case len(c.Errors) > 0:
+		w.instruments.Reload(ctx, "rejected", c.Duration)
+		force := "nothing is in force and every workload is denied"
+		if c.Snapshot != nil {
+			force = "the configuration before stays in force, revision " + c.Snapshot.Revision
+		}
+		w.logger.Errorw("The configuration is refused; "+force, "errors", c.Errors.Error())
+		w.event(corev1.EventTypeWarning, "ConfigurationRejected", c.Errors, force)
+	case c.Restored:
+		w.instruments.Reload(ctx, "restored", c.Duration)
+		w.logger.Warnw("The last good configuration of before the restart is in force", "revision", c.Snapshot.Revision)
+	default:
+		w.instruments.Reload(ctx, "applied", c.Duration)
+		w.logger.Infow("The configuration is in force", "revision", c.Snapshot.Revision, "rules", len(c.Snapshot.Rules), "took", c.Duration)
+		w.keep(ctx, c)
+	}
+}
+
+// event tells those who look at the ConfigMap that it was refused.
+func (w *watcher) event(kind, reason string, errs strict.Errors, force string) {
+	cm, err := w.configMaps.Get(source(errs))
+	if err != nil {
+		return // it was deleted; the log says so
+	}
+	message := errs.Error() + "; " + force
+	if len(message) > 1000 { // Kubernetes takes 1,024
+		message = message[:1000] + "…"
+	}
+	w.events.Event(cm, kind, reason, message)
+}
+
+// source is the ConfigMap that the first error is about.
+func source(errs strict.Errors) string {
+	for _, e := range errs {
+		if e.Source != "" {
+			return e.Source
+		}
+	}
+	return PolicyName
+}
+
+// keep writes the configuration where a restart finds it. That it cannot be
+// written changes nothing about it.
+func (w *watcher) keep(ctx context.Context, c Change) {
+	into, err := w.configMaps.Get(LastGoodName)
+	switch {
+	case apierrors.IsNotFound(err):
+		w.logger.Warnf("ConfigMap %s is missing; a restart would not survive a broken edit", LastGoodName)
+		return
+	case err != nil, into.Annotations[RevisionAnnotation] == c.Snapshot.Revision:
+		return
+	}
+	out, err := Keep(into, c)
+	if err == nil {
+		_, err = w.client.CoreV1().ConfigMaps(w.namespace).Update(ctx, out, metav1.UpdateOptions{})
+	}
+	if err != nil && !apierrors.IsConflict(err) { // another replica was faster
+		w.logger.Warnw("The configuration could not be kept for a restart", zap.Error(err))
+	}
+}
+
+func newRecorder(ctx context.Context) record.EventRecorder {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kubeclient.Get(ctx).CoreV1().Events(system.Namespace())})
+	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "connaisseur"})
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+)
+
+// ReadFiles reads the ConfigMaps and Secrets of a YAML or JSON file, or of the
+// files in a folder. Other kinds of objects are passed over. The namespace is
+// that of config-policy.
+func ReadFiles(path string) (Objects, error) {
+	names, err := yamlFiles(path)
+	if err != nil {
+		return Objects{}, err
+	}
+	o := Objects{Namespace: DefaultNamespace, ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return Objects{}, err
+		}
+		if err := EachDocument(text, func(document []byte) error { return o.add(document) }); err != nil {
+			return Objects{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if len(o.ConfigMaps) == 0 {
+		return Objects{}, fmt.Errorf("%s holds no ConfigMap", path)
+	}
+	if cm := o.ConfigMaps[PolicyName]; cm != nil && cm.Namespace != "" {
+		o.Namespace = cm.Namespace
+	}
+	return o, nil
+}
+
+// yamlFiles lists the file itself, or the YAML and JSON files of a folder.
+func yamlFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	var names []string
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(entry.Name())) && !entry.IsDir() {
+			names = append(names, filepath.Join(path, entry.Name()))
+		}
+	}
+	if len(names) == 0 {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("the folder holds no YAML file")}
+	}
+	return names, nil
+}
+
+// EachDocument calls fn with each document of a YAML stream that is not empty.
+func EachDocument(text []byte, fn func(document []byte) error) error {
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for i := 1; ; i++ {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+		var content any
+		if err := yaml.Unmarshal(document, &content); err != nil {
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+		if content == nil {
+			continue
+		}
+		if err := fn(document); err != nil {
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+	}
+}
+
+// add takes a document in if it is a ConfigMap, a Secret or a list of objects.
+func (o *Objects) add(document []byte) error {
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Items      []any  `json:"items"`
+	}
+	if err := yaml.Unmarshal(document, &head); err != nil {
+		return fmt.Errorf("is no Kubernetes object: %w", err)
+	}
+	switch head.APIVersion + " " + head.Kind {
+	case "v1 List":
+		for i, item := range head.Items {
+			text, err := yaml.Marshal(item)
+			if err == nil {
+				err = o.add(text)
+			}
+			if err != nil {
+				return fmt.Errorf("item %d: %w", i, err)
+			}
+		}
+	case "v1 ConfigMap":
+		cm := &corev1.ConfigMap{}
+		if err := yaml.UnmarshalStrict(document, cm); err != nil {
+			return fmt.Errorf("ConfigMap: %w", err)
+		}
+		if o.ConfigMaps[cm.Name] != nil {
+			return fmt.Errorf("ConfigMap %s is defined twice", cm.Name)
+		}
+		o.ConfigMaps[cm.Name] = cm
+	case "v1 Secret":
+		secret := &corev1.Secret{}
+		if err := yaml.UnmarshalStrict(document, secret); err != nil {
+			return fmt.Errorf("Secret: %w", err)
+		}
+		if o.Secrets[secret.Name] != nil {
+			return fmt.Errorf("Secret %s is defined twice", secret.Name)
+		}
+		o.Secrets[secret.Name] = secret
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+)
+
+// The entries of config-policy.
+const (
+	validatorsKey = "validators"
+	policyKey     = "policy"
+	registriesKey = "registries"
+)
+
+// validatorConfig is an item of the list validators. What its type defines is
+// in Settings.
+type validatorConfig struct {
+	Name     string         `config:"name"`
+	Type     string         `config:"type"`
+	Settings map[string]any `config:",remain"`
+}
+
+// ruleConfig is an item of the list policy.
+type ruleConfig struct {
+	Pattern    string         `config:"pattern"`
+	Namespaces []string       `config:"namespaces"`
+	Validator  string         `config:"validator"`
+	With       map[string]any `config:"with"`
+}
+
+// modeKey is the one key of a rule's "with" that is the engine's; all others
+// are the validator's.
+const modeKey = "mode"
+
+// registryConfig is an item of the list registries.
+type registryConfig struct {
+	Host     string `config:"host"`
+	Insecure bool   `config:"insecure"`
+	Mirror   string `config:"mirror"`
+	Cert     string `config:"cert"`
+}
+
+// policyDocument is config-policy as it was written.
+type policyDocument struct {
+	validators []validatorConfig
+	rules      []ruleConfig
+	registries []registryConfig
+}
+
+// parsePolicy reads config-policy.
+func parsePolicy(o Objects) (policyDocument, strict.Errors) {
+	var doc policyDocument
+	if o.ConfigMaps[PolicyName] == nil {
+		return doc, strict.Errors{{Source: PolicyName, Message: fmt.Sprintf("there is no such ConfigMap in namespace %q", o.Namespace)}}
+	}
+	var errs strict.Errors
+	targets := map[string]any{validatorsKey: &doc.validators, policyKey: &doc.rules, registriesKey: &doc.registries}
+	for _, key := range o.keys(PolicyName) {
+		target, ok := targets[key]
+		if !ok {
+			errs.Add(key, "unknown key%s", strict.Suggest(key, []string{validatorsKey, policyKey, registriesKey}))
+			continue
+		}
+		raw, bad := strict.YAML(key, o.text(PolicyName, key))
+		if len(bad) == 0 {
+			bad = strict.Decode(key, raw, target)
+		}
+		errs = append(errs, bad...)
+	}
+	return doc, errs.From(PolicyName)
+}
+
+// parseMode takes the mode out of a rule's settings.
+func parseMode(with strict.Object) (verify.Mode, strict.Object, strict.Errors) {
+	rest := strict.Object{Path: with.Path, Fields: map[string]any{}}
+	mode := verify.Mutate
+	var errs strict.Errors
+	for key, value := range with.Fields {
+		if key != modeKey {
+			rest.Fields[key] = value
+			continue
+		}
+		switch text, _ := value.(string); verify.Mode(text) {
+		case verify.Mutate, verify.InsecureValidateOnly:
+			mode = verify.Mode(text)
+		default:
+			errs.Add(with.Key(modeKey), "is %v, but must be %s or %s%s", value, verify.Mutate, verify.InsecureValidateOnly,
+				strict.Suggest(text, []string{string(verify.Mutate), string(verify.InsecureValidateOnly)}))
+		}
+	}
+	return mode, rest, errs
+}
+
+// parseFeatures reads config-features into one tree. A value is YAML; a key
+// may name a nested setting with dots.
+func parseFeatures(o Objects) (map[string]any, strict.Errors) {
+	var errs strict.Errors
+	tree := map[string]any{}
+	for _, key := range o.keys(FeaturesName) {
+		value, bad := strict.YAML(key, o.text(FeaturesName, key))
+		errs = append(errs, bad...)
+		if len(bad) > 0 || value == nil {
+			continue
+		}
+		if err := insert(tree, strings.Split(key, "."), value); err != nil {
+			errs.Add(key, "%v", err)
+		}
+	}
+	return tree, errs.From(FeaturesName)
+}
+
+// insert puts a value at a path of the tree. What is there already must not
+// say something else.
+func insert(tree map[string]any, path []string, value any) error {
+	for _, name := range path[:len(path)-1] {
+		next, ok := tree[name]
+		if !ok {
+			next = map[string]any{}
+			tree[name] = next
+		}
+		if tree, ok = next.(map[string]any); !ok {
+			return fmt.Errorf("%s has a value of its own already", name)
+		}
+	}
+	leaf := path[len(path)-1]
+	there, exists := tree[leaf]
+	if !exists {
+		tree[leaf] = value
+		return nil
+	}
+	inner, isMap := value.(map[string]any)
+	if _, ok := there.(map[string]any); !ok || !isMap {
+		return fmt.Errorf("is set twice")
+	}
+	for key, v := range inner {
+		if err := insert(there.(map[string]any), []string{key}, v); err != nil {
+			return fmt.Errorf("%s %w", key, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/policy"
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+)
+
+// warnings lists what is valid, but probably not meant, or weaker than it
+// should be.
+func warnings(o Objects, doc policyDocument, features feature.Settings, reads map[string]string) strict.Errors {
+	var found strict.Errors
+	found = append(found, ruleWarnings(doc)...)
+	found = append(found, validatorWarnings(doc)...)
+	for i, r := range doc.registries {
+		if r.Insecure {
+			found.Add(fmt.Sprintf("%s[%d].insecure", registriesKey, i), "whoever is on the way to %s can read and change what it says", r.Host)
+		}
+	}
+	found.From(PolicyName)
+	for _, key := range o.keys(TrustRootsName) {
+		if _, read := reads["configmap/"+TrustRootsName+"/"+key]; !read {
+			found = append(found, &strict.Error{Source: TrustRootsName, Path: key, Message: "is used nowhere"})
+		}
+	}
+	if features.Webhook.FailurePolicy == feature.Ignore {
+		found = append(found, &strict.Error{Source: FeaturesName, Path: "webhook.failurePolicy", Message: "Ignore admits everything while the webhook cannot be reached"})
+	}
+	return found
+}
+
+func ruleWarnings(doc policyDocument) strict.Errors {
+	var found strict.Errors
+	patterns := make([]policy.Rule, len(doc.rules))
+	for i, rule := range doc.rules {
+		patterns[i] = policy.Rule{Pattern: rule.Pattern, Namespaces: rule.Namespaces}
+		at := fmt.Sprintf("%s[%d]", policyKey, i)
+		if rule.With[modeKey] == string(verify.InsecureValidateOnly) {
+			found.Add(at+".with.mode", "what was verified is not pinned, so that something else may run")
+		}
+		if admitsAnything(doc, rule) {
+			found.Add(at, "admits every image, signed or not, for which there is no other rule")
+		}
+	}
+	shadowed := policy.Shadowed(patterns)
+	for i := range doc.rules {
+		if earlier, ok := shadowed[i]; ok {
+			found.Add(fmt.Sprintf("%s[%d].pattern", policyKey, i), "never applies: policy[%d] has the same pattern and stands earlier", earlier)
+		}
+	}
+	return found
+}
+
+// admitsAnything tells whether a rule allows all images without a signature.
+func admitsAnything(doc policyDocument, rule ruleConfig) bool {
+	if rule.Pattern != "*" && rule.Pattern != "*:*" && rule.Pattern != "*/*" && rule.Pattern != "*/*:*" {
+		return false
+	}
+	name := rule.Validator
+	if name == "" {
+		name = DefaultValidator
+	}
+	return slices.ContainsFunc(doc.validators, func(v validatorConfig) bool {
+		return v.Name == name && v.Type == static.Type && v.Settings["approve"] == true
+	})
+}
+
+func validatorWarnings(doc policyDocument) strict.Errors {
+	var found strict.Errors
+	for i, v := range doc.validators {
+		used := slices.ContainsFunc(doc.rules, func(r ruleConfig) bool {
+			return r.Validator == v.Name || (r.Validator == "" && v.Name == DefaultValidator)
+		})
+		if !used {
+			found.Add(fmt.Sprintf("%s[%d]", validatorsKey, i), "no rule uses the validator %q", v.Name)
+		}
+	}
+	return found
+}

@@ -1,0 +1,106 @@
+// Package feature holds the settings of config-features as typed values.
+package feature
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+)
+
+// FailurePolicy is what the API server does when the webhook gives no answer.
+type FailurePolicy string
+
+// The failure policies of Kubernetes.
+const (
+	Fail   FailurePolicy = "Fail"
+	Ignore FailurePolicy = "Ignore"
+)
+
+// Settings are the features' settings.
+type Settings struct {
+	// ExcludedNamespaces are names of namespaces whose workloads are not
+	// looked at.
+	ExcludedNamespaces []string `config:"excludedNamespaces"`
+	Cache              Cache    `config:"cache"`
+	Webhook            Webhook  `config:"webhook"`
+	Limits             Limits   `config:"limits"`
+}
+
+// Cache says how long outcomes are remembered.
+type Cache struct {
+	// ExpirySeconds is for how long a verification holds; 0 remembers nothing.
+	ExpirySeconds int `config:"expirySeconds"`
+	// CacheErrors remembers denials too, for a shorter time.
+	CacheErrors bool `config:"cacheErrors"`
+}
+
+// Expiry is ExpirySeconds as a duration.
+func (c Cache) Expiry() time.Duration { return time.Duration(c.ExpirySeconds) * time.Second }
+
+// Webhook are the settings of the webhook configurations.
+type Webhook struct {
+	// FailurePolicy is Fail or, insecurely, Ignore.
+	FailurePolicy FailurePolicy `config:"failurePolicy"`
+	// TimeoutSeconds is how long the API server waits for an answer, 2 to 30.
+	TimeoutSeconds int `config:"timeoutSeconds"`
+}
+
+// Limits bound what is read from a registry for one image.
+type Limits struct {
+	// Signatures is how many signatures an image may have.
+	Signatures int `config:"signatures"`
+	// ManifestBytes is the size of a manifest.
+	ManifestBytes int64 `config:"manifestBytes"`
+	// PayloadBytes is the size of what one signature signs.
+	PayloadBytes int64 `config:"payloadBytes"`
+}
+
+// namespaceName is an RFC 1123 label. Globs are not among them: the webhook's
+// namespaceSelector, which spares the API server the call, knows none.
+var namespaceName = regexp.MustCompile(`\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z`)
+
+// Default gives the settings that hold where nothing is configured.
+func Default() Settings {
+	return Settings{
+		ExcludedNamespaces: []string{"kube-system"},
+		Cache:              Cache{ExpirySeconds: 30, CacheErrors: true},
+		Webhook:            Webhook{FailurePolicy: Fail, TimeoutSeconds: 10},
+		Limits:             Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10},
+	}
+}
+
+// Parse reads settings; keys that are not set have their default.
+func Parse(fields map[string]any) (Settings, strict.Errors) {
+	settings := Default()
+	if fields["excludedNamespaces"] != nil {
+		settings.ExcludedNamespaces = nil // a list in the configuration replaces the default
+	}
+	errs := strict.Decode("", fields, &settings)
+	for i, namespace := range settings.ExcludedNamespaces {
+		if !namespaceName.MatchString(namespace) {
+			errs.Add(fmt.Sprintf("excludedNamespaces[%d]", i), "%q is not the name of a namespace (wildcards are not supported here)", namespace)
+		}
+	}
+	inRange := func(key string, value, low, high int64) {
+		if value < low || value > high {
+			errs.Add(key, "is %d, but must be between %d and %d", value, low, high)
+		}
+	}
+	inRange("cache.expirySeconds", int64(settings.Cache.ExpirySeconds), 0, 24*60*60)
+	inRange("webhook.timeoutSeconds", int64(settings.Webhook.TimeoutSeconds), 2, 30)
+	inRange("limits.signatures", int64(settings.Limits.Signatures), 1, 10_000)
+	inRange("limits.manifestBytes", settings.Limits.ManifestBytes, 1<<10, 64<<20)
+	inRange("limits.payloadBytes", settings.Limits.PayloadBytes, 1<<10, 64<<20)
+	if p := settings.Webhook.FailurePolicy; p != Fail && p != Ignore {
+		errs.Add("webhook.failurePolicy", "is %q, but must be Fail or Ignore", p)
+	}
+	return settings, errs
+}
+
+// Excludes tells whether a namespace is excluded.
+func (s Settings) Excludes(namespace string) bool {
+	return namespace != "" && slices.Contains(s.ExcludedNamespaces, namespace)
+}

@@ -1,0 +1,81 @@
+package registry
+
+import (
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+const (
+	// maxPings and maxSessions bound what is remembered, in registries and in
+	// repositories with credentials.
+	maxPings    = 1024
+	maxSessions = 4096
+	// openingBound bounds a ping and the getting of a token, whoever waits.
+	openingBound = 10 * time.Second
+	// renewAfter is how old a session must be to be opened anew when it is
+	// refused: a token may have been revoked, but a registry that always
+	// refuses is not to be asked twice each time.
+	renewAfter = 10 * time.Second
+)
+
+// Client talks to registries. It is safe for concurrent use.
+type Client struct {
+	hosts    *hosts
+	guard    *guard
+	limits   Limits
+	timeout  time.Duration
+	pings    *memo[*transport.Challenge]
+	sessions *memo[*session]
+
+	renewAfter time.Duration
+}
+
+// New makes a client. It returns an error for a host that is no host, that is
+// configured twice, or whose certificates cannot be parsed.
+func New(options Options) (*Client, error) {
+	options = options.orDefaults()
+	h, err := newHosts(options.Hosts)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGuard(h, options)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		hosts:   h,
+		guard:   g,
+		limits:  options.Limits,
+		timeout: options.Timeout,
+		pings:   newMemo[*transport.Challenge](maxPings, openingBound),
+		// Opening a session may include a ping.
+		sessions: newMemo[*session](maxSessions, 2*openingBound),
+
+		renewAfter: renewAfter,
+	}, nil
+}
+
+// Close closes idle connections. The client can still be used.
+func (c *Client) Close() { c.guard.close() }
+
+// Access is what one holder of credentials sees of the registries. It is safe
+// for concurrent use.
+type Access struct {
+	client   *Client
+	keychain authn.Keychain
+	scope    string
+}
+
+// As is the access with these credentials; a nil keychain is anonymous. The
+// scope identifies the credentials by their content: what was opened with one
+// scope is never used for another, and what is opened anew asks the keychain
+// of whoever is first. Keychains must give credentials only for the registry
+// that they are asked about.
+func (c *Client) As(keychain authn.Keychain, scope string) *Access {
+	if keychain == nil {
+		return &Access{client: c, keychain: authn.NewMultiKeychain(), scope: "anonymous"}
+	}
+	return &Access{client: c, keychain: keychain, scope: "as:" + scope}
+}

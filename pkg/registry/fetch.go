@@ -1,0 +1,75 @@
+package registry
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// question is one request to a repository.
+type question struct {
+	method string
+	path   string // within the repository: manifests/… or blobs/…
+	accept string
+	limit  int64 // bytes of the answer's body
+}
+
+// answer is a response that was read whole.
+type answer struct {
+	status  int
+	header  http.Header
+	body    []byte
+	foreign bool // given by another host, after a redirect
+}
+
+// ask sends a question with the session of the repository. Every status is an
+// answer; an error is a *validator.Error.
+func (a *Access) ask(ctx context.Context, t target, q question) (*answer, error) {
+	s, err := a.session(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	got, err := a.client.send(ctx, t, s, q)
+	if err != nil || got.foreign || got.status != http.StatusUnauthorized || time.Since(s.opened) < a.client.renewAfter {
+		return got, err
+	}
+	a.client.sessions.forget(a.sessionKey(t))
+	a.client.pings.forget(t.host)
+	if s, err = a.session(ctx, t); err != nil {
+		return nil, err
+	}
+	return a.client.send(ctx, t, s, q)
+}
+
+func (c *Client) send(ctx context.Context, t target, s *session, q question) (*answer, error) {
+	at := url.URL{Scheme: s.scheme, Host: s.host, Path: "/v2/" + t.repository + "/" + q.path}
+	req, err := http.NewRequestWithContext(withLimit(ctx, q.limit), q.method, at.String(), nil)
+	if err != nil {
+		return nil, classify(t.host, q.path, err)
+	}
+	if q.accept != "" {
+		req.Header.Set("Accept", q.accept)
+	}
+	resp, err := (&http.Client{Transport: authorized{session: s, guard: c.guard}}).Do(req)
+	if err != nil {
+		return nil, c.guard.unreachable(ctx, t.host, err)
+	}
+	body, err := io.ReadAll(resp.Body) // in memory already
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, c.guard.unreachable(ctx, t.host, err)
+	}
+	return &answer{
+		status:  resp.StatusCode,
+		header:  resp.Header,
+		body:    body,
+		foreign: resp.Request.URL.Host != s.host,
+	}, nil
+}
+
+// refused is the error for an answer that is not success.
+func (g *answer) refused(t target, what string) error {
+	return refusedBy(t.host, what, g.status, codeIn(g.body))
+}

@@ -1,0 +1,191 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"syscall"
+	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+)
+
+const (
+	maxRedirects = 5
+	// smallBytes bounds every answer that is neither manifest nor blob: pings
+	// and tokens.
+	smallBytes = 64 << 10
+	// errorBytes is how much is read of an answer that is an error.
+	errorBytes = 4 << 10
+	retryAfter = 200 * time.Millisecond
+)
+
+// guard is the transport that every request goes through, whoever sends it. It
+// enforces what the package promises, reads answers whole, retries once where
+// that may help, and has a *validator.Error for everything that is no answer.
+type guard struct {
+	hosts     *hosts
+	special   map[string]*http.Transport // by canonical host
+	ordinary  *http.Transport
+	userAgent string
+	proxy     func(*http.Request) (*url.URL, error)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	host := image.CanonicalHost(req.URL.Host)
+	proxy, err := g.admit(req)
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, g.unreachable(req.Context(), host, err)
+	}
+	req = req.Clone(context.WithValue(req.Context(), proxyKey{}, proxy))
+	req.Header.Set("User-Agent", g.userAgent)
+	resp, err := g.once(host, req)
+	if worthRetrying(req, resp, err) && pause(req.Context(), retryAfter) {
+		resp, err = g.once(host, req)
+	}
+	if g.plainAsExpected(host, err) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, g.unreachable(req.Context(), host, err)
+	}
+	return resp, nil
+}
+
+// plainAsExpected tells whether TLS failed because a host speaks plain HTTP
+// that is allowed to. The ping tries both; this failure must then not hide what
+// came of the other attempt, and so remains unclassified.
+func (g *guard) plainAsExpected(host string, err error) bool {
+	return speaksPlainHTTP(err) && g.hosts.insecure(host)
+}
+
+// admit refuses what must not be sent, and otherwise chooses the proxy.
+func (g *guard) admit(req *http.Request) (*url.URL, error) {
+	insecure := g.hosts.insecure(req.URL.Host)
+	switch {
+	case redirects(req) > maxRedirects:
+		return nil, &refusal{"it redirects too often"}
+	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
+		return nil, &refusal{"it redirects to something that is neither HTTP nor HTTPS"}
+	case req.URL.Scheme == "http" && !insecure:
+		return nil, &refusal{"it can only be reached by plain HTTP; " + allowInsecure}
+	case req.Response != nil && req.Body != nil && req.Body != http.NoBody && req.URL.Host != req.Response.Request.URL.Host:
+		// The body of a token request holds credentials.
+		return nil, &refusal{"it redirects credentials to another host"}
+	}
+	if !insecure {
+		if err := checkName(req.URL.Hostname()); err != nil {
+			return nil, err
+		}
+	}
+	proxy, err := g.proxy(req)
+	if err != nil {
+		return nil, &refusal{"the proxy settings of this system cannot be used"} // their text may hold a password
+	}
+	return proxy, nil
+}
+
+// redirects counts the redirects that led to a request.
+func redirects(req *http.Request) int {
+	n := 0
+	for r := req.Response; r != nil && r.Request != nil; r = r.Request.Response {
+		n++
+	}
+	return n
+}
+
+// once sends a request and reads its answer whole, within its limit. An answer
+// that is an error is cut short instead: its status is what counts.
+func (g *guard) once(host string, req *http.Request) (*http.Response, error) {
+	via, ok := g.special[host]
+	if !ok {
+		via = g.ordinary
+	}
+	resp, err := via.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) {
+		return nil, &refusal{"it redirects to something that is no URL"}
+	}
+	failed, limit := resp.StatusCode >= 300, limitOf(req.Context())
+	if failed {
+		limit = errorBytes
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil && !failed:
+		return nil, err
+	case int64(len(body)) > limit && !failed:
+		return nil, &oversized{host: host, limit: limit}
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body[:min(len(body), int(limit))]))
+	return resp, nil
+}
+
+// worthRetrying tells whether a request that changes nothing failed in a way
+// that often passes.
+func worthRetrying(req *http.Request, resp *http.Response, err error) bool {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return false
+	}
+	if err == nil {
+		s := resp.StatusCode
+		return s == http.StatusBadGateway || s == http.StatusServiceUnavailable || s == http.StatusGatewayTimeout
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// pause waits, unless the context would end meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (g *guard) close() {
+	g.ordinary.CloseIdleConnections()
+	for _, s := range g.special {
+		s.CloseIdleConnections()
+	}
+}
+
+type (
+	proxyKey struct{}
+	limitKey struct{}
+)
+
+// proxyOf is the proxy that was chosen for a request.
+func proxyOf(ctx context.Context) *url.URL {
+	u, _ := ctx.Value(proxyKey{}).(*url.URL)
+	return u
+}
+
+// withLimit bounds the answer to a request.
+func withLimit(ctx context.Context, bytes int64) context.Context {
+	return context.WithValue(ctx, limitKey{}, bytes)
+}
+
+func limitOf(ctx context.Context) int64 {
+	if n, ok := ctx.Value(limitKey{}).(int64); ok {
+		return n
+	}
+	return smallBytes
+}

@@ -1,0 +1,74 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"mime"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+)
+
+// manifest is what matters here of a manifest that holds signatures. OCI image
+// specification, manifest.md and descriptor.md.
+type manifest struct {
+	MediaType types.MediaType `json:"mediaType"`
+	Layers    layers          `json:"layers"`
+}
+
+// layers is decoded one by one, so that a manifest full of empty ones does
+// not take many times its own size.
+type layers struct {
+	max  int
+	list []layer
+	over bool // there are more than max; the list is not complete
+}
+
+type layer struct {
+	MediaType   types.MediaType   `json:"mediaType"`
+	Digest      image.Digest      `json:"digest"`
+	Size        int64             `json:"size"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *layers) UnmarshalJSON(data []byte) error {
+	l.list, l.over = nil, false
+	if string(data) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if open, err := d.Token(); err != nil || open != json.Delim('[') {
+		return errors.New("layers is not a list")
+	}
+	for d.More() {
+		if len(l.list) == l.max {
+			l.over = true
+			return nil
+		}
+		var one layer
+		if err := d.Decode(&one); err != nil {
+			return err
+		}
+		l.list = append(l.list, one)
+	}
+	return nil
+}
+
+// parseManifest reads an image manifest of at most that many layers.
+func parseManifest(contentType string, body []byte, maxLayers int) (*manifest, error) {
+	m := &manifest{Layers: layers{max: maxLayers}}
+	if err := json.Unmarshal(body, m); err != nil {
+		return nil, errors.New("it cannot be parsed")
+	}
+	declared, _, err := mime.ParseMediaType(contentType)
+	if err != nil || m.MediaType != "" && m.MediaType != types.MediaType(declared) {
+		return nil, errors.New("its media type is missing or contradictory")
+	}
+	if !types.MediaType(declared).IsImage() {
+		return nil, errors.New("it is not an image manifest")
+	}
+	return m, nil
+}

@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// memo remembers what was costly to find out, for as long as each answer says,
+// the most recently used ones only. Concurrent callers for one key share one
+// flight; it outlives the caller who started it, and errors are not kept.
+//
+// (golang-lru's own expirable variant starts a goroutine that never ends, one
+// per configuration reload.)
+type memo[V any] struct {
+	entries *lru.Cache[string, entry[V]]
+	flights singleflight.Group
+	bound   time.Duration
+	now     func() time.Time
+}
+
+type entry[V any] struct {
+	value   V
+	expires time.Time
+}
+
+// newMemo makes a memo of that many entries whose flights take at most bound.
+func newMemo[V any](size int, bound time.Duration) *memo[V] {
+	entries, err := lru.New[string, entry[V]](size)
+	if err != nil {
+		panic(err) // a size that is not positive
+	}
+	return &memo[V]{entries: entries, bound: bound, now: time.Now}
+}
+
+// get returns what is known for the key, or else what fill finds out together
+// with how long that holds.
+func (m *memo[V]) get(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (V, error) {
+	if v, ok := m.peek(key); ok {
+		return v, nil
+	}
+	flight := m.flights.DoChan(key, func() (any, error) {
+		return m.fly(context.WithoutCancel(ctx), key, fill)
+	})
+	var none V
+	select {
+	case r := <-flight:
+		if r.Err != nil {
+			return none, r.Err
+		}
+		return r.Val.(V), nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+func (m *memo[V]) peek(key string) (V, bool) {
+	e, ok := m.entries.Get(key)
+	return e.value, ok && m.now().Before(e.expires)
+}
+
+// fly is one flight. It recovers, since a panic in a flight would end the
+// process.
+func (m *memo[V]) fly(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (v V, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = validator.Errorf(validator.Internal, "an internal error prevented talking to the registry (panic: %v)", p)
+		}
+	}()
+	// Another flight may have landed between the caller's look and this one.
+	if v, ok := m.peek(key); ok {
+		return v, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.bound)
+	defer cancel()
+	v, lifetime, err := fill(ctx)
+	if err == nil {
+		m.entries.Add(key, entry[V]{value: v, expires: m.now().Add(lifetime)})
+	}
+	return v, err
+}
+
+// forget drops what is known for the key.
+func (m *memo[V]) forget(key string) { m.entries.Remove(key) }

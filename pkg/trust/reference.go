@@ -1,0 +1,83 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// DefaultSecretKey is the entry of a Secret that holds a public key, as
+// `cosign generate-key-pair k8s://…` writes it.
+const DefaultSecretKey = "cosign.pub"
+
+const (
+	configMapScheme = "configmap://"
+	secretScheme    = "k8s://"
+)
+
+// Source gives trust material to Resolve. Implementations return
+// ErrNotThere where there is no such object or entry.
+type Source interface {
+	ConfigMapEntry(name, key string) ([]byte, error)
+	SecretEntry(namespace, name, key string) ([]byte, error)
+}
+
+// ErrNotThere is the cause of an error about an object or an entry that does
+// not exist (yet).
+var ErrNotThere = errors.New("does not exist")
+
+// Reference is where trust material is.
+type Reference struct {
+	inline    string
+	configMap bool
+	namespace string
+	name      string
+	key       string
+}
+
+// ParseReference reads a reference as the configuration has it.
+func ParseReference(s string) (Reference, error) {
+	switch {
+	case strings.Contains(s, "-----BEGIN "):
+		return Reference{inline: s}, nil
+	case strings.HasPrefix(s, configMapScheme):
+		name, key, ok := strings.Cut(strings.TrimPrefix(s, configMapScheme), "/")
+		if !ok || name == "" || key == "" || strings.Contains(key, "/") {
+			return Reference{}, fmt.Errorf("%q must read configmap://NAME/KEY", s)
+		}
+		return Reference{configMap: true, name: name, key: key}, nil
+	case strings.HasPrefix(s, secretScheme):
+		parts := strings.Split(strings.TrimPrefix(s, secretScheme), "/")
+		if len(parts) == 2 {
+			parts = append(parts, DefaultSecretKey)
+		}
+		if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+			return Reference{}, fmt.Errorf("%q must read k8s://NAMESPACE/SECRET or k8s://NAMESPACE/SECRET/KEY", s)
+		}
+		return Reference{namespace: parts[0], name: parts[1], key: parts[2]}, nil
+	case strings.TrimSpace(s) == "":
+		return Reference{}, errors.New("is empty; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET")
+	}
+	return Reference{}, fmt.Errorf("%.40q is not supported; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET", s)
+}
+
+// ConfigMap is the ConfigMap's name and entry, and whether it is one.
+func (r Reference) ConfigMap() (name, key string, ok bool) { return r.name, r.key, r.configMap }
+
+// Secret is the Secret's namespace and name, and whether it is one.
+func (r Reference) Secret() (namespace, name string, ok bool) {
+	return r.namespace, r.name, !r.configMap && r.name != ""
+}
+
+// Read fetches the material.
+func (r Reference) Read(source Source) ([]byte, error) {
+	switch {
+	case r.inline != "":
+		return []byte(r.inline), nil
+	case r.configMap:
+		return source.ConfigMapEntry(r.name, r.key)
+	case r.name != "":
+		return source.SecretEntry(r.namespace, r.name, r.key)
+	}
+	return nil, errors.New("the zero reference refers to nothing")
+}

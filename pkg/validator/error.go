@@ -1,0 +1,43 @@
+package validator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Error says why an image is not trusted: the reason, and a message for the
+// person who wanted to run it.
+type Error struct {
+	Reason  Reason
+	Message string
+	// Err is the cause, if there is one. It is part of the text.
+	Err error
+}
+
+// Errorf makes an Error. A %w verb's argument becomes its cause.
+func Errorf(reason Reason, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Reason: reason, Message: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Error is the message.
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// AsError classifies any error: an *Error is itself, the end of a context is
+// Timeout, and everything else is Internal.
+func AsError(err error) *Error {
+	var classified *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &classified):
+		return classified
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Error{Reason: Timeout, Message: "not verified in time", Err: err}
+	}
+	return &Error{Reason: Internal, Message: err.Error(), Err: err}
+}

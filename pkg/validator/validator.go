@@ -1,0 +1,58 @@
+package validator
+
+import (
+	"context"
+	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+)
+
+// Identity names the pull credentials that a workload brings along, where
+// those decide what of a registry can be seen. The zero value is nobody in
+// particular: only what the validator's own configuration may see.
+type Identity string
+
+// Request asks whether an image is trusted.
+type Request struct {
+	// Image is what to verify. With a digest, that digest; with only a tag,
+	// the digest that the tag stands for now.
+	Image image.Reference
+	// Identity is whose pull credentials may be used.
+	Identity Identity
+}
+
+// Result says what was established about an image. A result without a digest
+// is for images that a rule allows without verification.
+type Result struct {
+	// Allowed is set where nothing was verified because the configuration
+	// says that nothing needs to be.
+	Allowed bool
+	// Digest is what was verified, and what must run.
+	Digest image.Digest
+	// TrustRoots are the names of the trust roots whose signatures were
+	// verified, in the order of the configuration.
+	TrustRoots []string
+	// Expires is when the earliest of the certificates or metadata expires
+	// that the result relies on; zero if none does.
+	Expires time.Time
+	// Cached is set by a cache where no verification was needed.
+	Cached bool
+}
+
+// Validator verifies images with the settings of one rule. Implementations are
+// safe for concurrent use and hold no state that changes an outcome.
+type Validator interface {
+	// Fingerprint identifies everything but the request that an outcome
+	// depends on: the kind of validator, each effective setting, and the
+	// content of the trust material. Equal fingerprints may share results.
+	Fingerprint() string
+	// Validate returns what was verified, or an *Error that says why not.
+	// Any other error is taken for Internal.
+	Validate(ctx context.Context, req Request) (Result, error)
+}
+
+// Resolver tells which digest a tag stands for now.
+type Resolver interface {
+	// Resolve returns the digest of the reference's tag, or an *Error.
+	Resolve(ctx context.Context, req Request) (image.Digest, error)
+}

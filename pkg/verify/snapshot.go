@@ -1,0 +1,54 @@
+package verify
+
+import (
+	"fmt"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/policy"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// Mode says what becomes of a reference that was verified.
+type Mode string
+
+// The modes of a rule.
+const (
+	// Mutate pins the reference to the verified digest.
+	Mutate Mode = "mutate"
+	// InsecureValidateOnly leaves the reference as it is: what runs later may
+	// be something else than what was verified.
+	InsecureValidateOnly Mode = "insecureValidateOnly"
+)
+
+// Rule is a rule of the policy with everything that it refers to.
+type Rule struct {
+	// Index is the rule's place in the policy, from 0.
+	Index int
+	// Pattern is the rule's pattern as it was written.
+	Pattern string
+	// ValidatorName is the validator's name in the configuration.
+	ValidatorName string
+	// Mode is Mutate or weaker.
+	Mode Mode
+	// Validator verifies with the rule's settings.
+	Validator validator.Validator
+	// Resolver resolves tags with the validator's access to registries.
+	Resolver validator.Resolver
+}
+
+// String is the rule's key path and pattern: policy[3] "docker.io/*:*".
+func (r Rule) String() string { return fmt.Sprintf("policy[%d] %q", r.Index, r.Pattern) }
+
+// Snapshot is an immutable configuration. One admission sees one snapshot.
+type Snapshot struct {
+	// Revision identifies the configuration's content: equal configurations
+	// have equal revisions, in every replica.
+	Revision string
+	// Namespace is where the system itself runs; nothing there is looked at.
+	Namespace string
+	// Policy chooses a rule; its indices are those of Rules.
+	Policy *policy.Policy
+	Rules  []Rule
+	// Features are the settings of config-features.
+	Features feature.Settings
+}

@@ -1,0 +1,179 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
+)
+
+// Outcome is what was decided about an image. The zero value denies.
+type Outcome int
+
+// The outcomes.
+const (
+	// Denied: it was checked, and must not run.
+	Denied Outcome = iota
+	// Inconclusive: it could not be checked, and so must not run either.
+	Inconclusive
+	// Skipped: it is exempt.
+	Skipped
+	// Allowed: the policy demands no signature.
+	Allowed
+	// Trusted: a trusted signature was verified.
+	Trusted
+)
+
+var outcomeNames = [...]string{"Denied", "Inconclusive", "Skipped", "Allowed", "Trusted"}
+
+// String is the outcome's name, as it stands in output and metrics.
+func (o Outcome) String() string {
+	if o < 0 || int(o) >= len(outcomeNames) {
+		return outcomeNames[Denied]
+	}
+	return outcomeNames[o]
+}
+
+// MarshalText is String, for JSON and YAML.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// ImageVerdict is what was decided about one image of a workload.
+type ImageVerdict struct {
+	// Image is the image, and where in the workload it stands.
+	Image workload.Image
+	// Reference is the image's canonical reference; zero if it has none.
+	Reference image.Reference
+	Outcome   Outcome
+	// Reason says why an image is denied or inconclusive; it is empty
+	// otherwise.
+	Reason validator.Reason
+	// Message says it in words.
+	Message string
+	// Err is the error behind the message, for the log.
+	Err error
+	// Digest is what was verified.
+	Digest image.Digest
+	// TrustRoots are the names of the trust roots that signed.
+	TrustRoots []string
+	// Rule is the rule that applied; nil if none did.
+	Rule *Rule
+	// Unchanged tells that the object already had the image before.
+	Unchanged bool
+	// Cached tells that the result came from the cache.
+	Cached bool
+	// Duration is how long it took to decide.
+	Duration time.Duration
+}
+
+// Admitted tells whether the image may run. An inconclusive check does not
+// take away what already runs: where no image of the object changed, it is
+// admitted with a warning, which the Verdict decides.
+func (v *ImageVerdict) Admitted() bool {
+	return v.Outcome == Trusted || v.Outcome == Allowed || v.Outcome == Skipped
+}
+
+// Pin is what the image's field must hold to run what was verified, and
+// whether its rule demands that.
+func (v *ImageVerdict) Pin() (reference string, demanded bool) {
+	if v.Outcome != Trusted || v.Rule == nil || v.Rule.Mode == InsecureValidateOnly {
+		return "", false
+	}
+	return v.Reference.Pinned(v.Digest), true
+}
+
+// Pinned tells whether the image's field names the digest that was verified.
+func (v *ImageVerdict) Pinned() bool {
+	return v.Digest != "" && v.Reference.Digest() == v.Digest
+}
+
+// Cause is the error behind an Internal failure, for the log; it may be long.
+func (v *ImageVerdict) Cause() string {
+	if cause := errors.Unwrap(v.Err); cause != nil {
+		return cause.Error()
+	}
+	return ""
+}
+
+// String says in one line what was decided, for the person who wanted to run
+// the image.
+func (v *ImageVerdict) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %s", v.Image.Field, v.Image.Reference, v.Message)
+	b.WriteString(" (")
+	if v.Reason != "" {
+		fmt.Fprintf(&b, "%s; ", v.Reason)
+	}
+	if v.Rule == nil {
+		b.WriteString("no rule)")
+		return b.String()
+	}
+	fmt.Fprintf(&b, "rule %s, validator %q)", v.Rule, v.Rule.ValidatorName)
+	return b.String()
+}
+
+// Verdict is what was decided about a workload.
+type Verdict struct {
+	// Workload is what was decided about.
+	Workload *workload.Workload
+	// Revision is that of the snapshot that decided.
+	Revision string
+	// Skipped says why nothing was looked at; empty if something was.
+	Skipped string
+	// Images are in the order of the workload's.
+	Images []ImageVerdict
+	// NothingChanged tells that the workload was updated without a change of
+	// its images.
+	NothingChanged bool
+}
+
+// Refused lists the images because of which the workload must not be admitted;
+// empty means that it is.
+func (v *Verdict) Refused() []*ImageVerdict {
+	var refused []*ImageVerdict
+	for i := range v.Images {
+		if img := &v.Images[i]; !img.Admitted() && !v.tolerates(img) {
+			refused = append(refused, img)
+		}
+	}
+	return refused
+}
+
+// Tolerated lists the images that could not be checked, but stood in the
+// object before.
+func (v *Verdict) Tolerated() []*ImageVerdict {
+	var tolerated []*ImageVerdict
+	for i := range v.Images {
+		if img := &v.Images[i]; v.tolerates(img) {
+			tolerated = append(tolerated, img)
+		}
+	}
+	return tolerated
+}
+
+func (v *Verdict) tolerates(img *ImageVerdict) bool {
+	return v.NothingChanged && img.Unchanged && img.Outcome == Inconclusive
+}
+
+// Outcome sums the verdict up: the worst of its images'.
+func (v *Verdict) Outcome() Outcome {
+	if v.Skipped != "" || len(v.Images) == 0 {
+		return Skipped
+	}
+	worst := Trusted
+	for i := range v.Images {
+		worst = min(worst, v.Images[i].Outcome)
+	}
+	return worst
+}
+
+// Reason is that of the first image that is refused; empty if none is.
+func (v *Verdict) Reason() validator.Reason {
+	if refused := v.Refused(); len(refused) > 0 {
+		return refused[0].Reason
+	}
+	return ""
+}

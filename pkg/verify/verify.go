@@ -1,0 +1,184 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
+)
+
+// maxConcurrent bounds how many images of one workload are verified at a time.
+const maxConcurrent = 64
+
+// Request is a workload that somebody wants to create or update.
+type Request struct {
+	Workload *workload.Workload
+	// Old is the object before an update; nil when it is created.
+	Old *workload.Workload
+	// Namespace is where the workload will be, whatever the object says.
+	Namespace string
+	// Identity is whose pull credentials may be used.
+	Identity validator.Identity
+}
+
+// Engine decides. It holds no configuration: that is the snapshot's.
+type Engine struct {
+	// Now is the clock that durations are measured with.
+	Now func() time.Time
+}
+
+// Verify decides about each image of the workload. It answers when ctx ends:
+// images that are still open by then are inconclusive.
+func (e Engine) Verify(ctx context.Context, snapshot *Snapshot, req Request) *Verdict {
+	old := req.Old.ImageSet()
+	verdict := &Verdict{
+		Workload:       req.Workload,
+		Revision:       snapshot.Revision,
+		NothingChanged: req.Old != nil && old.HasAll(req.Workload),
+	}
+	if verdict.Skipped = exemption(snapshot, req, verdict.NothingChanged); verdict.Skipped != "" {
+		return verdict
+	}
+	verdict.Images = make([]ImageVerdict, len(req.Workload.Images))
+	// An image that stands in several containers is verified once.
+	first := make(map[string]int, len(req.Workload.Images))
+	var group errgroup.Group
+	group.SetLimit(maxConcurrent)
+	for i, img := range req.Workload.Images {
+		if _, ok := first[img.Reference]; ok {
+			continue
+		}
+		first[img.Reference] = i
+		decide := func() error {
+			verdict.Images[i] = e.image(ctx, snapshot, req, img.Reference)
+			return nil
+		}
+		if len(req.Workload.Images) == 1 {
+			_ = decide() // no goroutine for the most frequent case
+		} else {
+			group.Go(decide)
+		}
+	}
+	_ = group.Wait() // what fails is in the verdicts
+	for i, img := range req.Workload.Images {
+		verdict.Images[i] = verdict.Images[first[img.Reference]]
+		verdict.Images[i].Image = img
+		verdict.Images[i].Unchanged = old.Has(img)
+	}
+	return verdict
+}
+
+// exemption says why nothing of the workload is looked at; empty means that
+// everything is.
+func exemption(snapshot *Snapshot, req Request, nothingChanged bool) string {
+	switch {
+	case req.Namespace != "" && req.Namespace == snapshot.Namespace:
+		return fmt.Sprintf("namespace %q is where Connaisseur itself runs", req.Namespace)
+	case snapshot.Features.Excludes(req.Namespace):
+		return fmt.Sprintf("namespace %q is excluded by excludedNamespaces in config-features", req.Namespace)
+	case req.Workload.Deleting && nothingChanged:
+		return "the object is being deleted, and none of its images changed"
+	}
+	return ""
+}
+
+// Image decides about one image by itself.
+func (e Engine) Image(ctx context.Context, snapshot *Snapshot, req Request, reference string) ImageVerdict {
+	verdict := e.image(ctx, snapshot, req, reference)
+	verdict.Image.Reference = reference
+	return verdict
+}
+
+// image decides about one image. A panic denies this image and nothing else.
+func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string) (verdict ImageVerdict) {
+	start := e.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			verdict.fail(&validator.Error{
+				Reason:  validator.Internal,
+				Message: "the verification failed unexpectedly; the log has the details",
+				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+			})
+		}
+		verdict.Duration = e.Now().Sub(start)
+	}()
+	ref, err := image.Parse(reference)
+	if err != nil {
+		verdict.fail(validator.Errorf(validator.InvalidReference, "%w", err))
+		return verdict
+	}
+	verdict.Reference = ref
+	rule, failure := applicable(ctx, snapshot, req, ref)
+	if rule != nil {
+		verdict.Rule = rule
+	}
+	if failure != nil {
+		verdict.fail(failure)
+		return verdict
+	}
+	result, err := rule.Validator.Validate(ctx, validator.Request{Image: ref, Identity: req.Identity})
+	verdict.conclude(result, err)
+	return verdict
+}
+
+// applicable finds the rule for an image. A rule that matched by the tag of a
+// reference with a digest applies only if the tag stands for that digest: the
+// runtime ignores such a tag, so that it could otherwise be used to choose a
+// lenient rule.
+func applicable(ctx context.Context, snapshot *Snapshot, req Request, ref image.Reference) (*Rule, *validator.Error) {
+	match, ok := snapshot.Policy.Match(ref, req.Namespace)
+	if ok && match.ByTag && ref.Digest() != "" {
+		rule := &snapshot.Rules[match.Index]
+		digest, err := rule.Resolver.Resolve(ctx, validator.Request{Image: ref, Identity: req.Identity})
+		failure := validator.AsError(err)
+		if failure != nil && failure.Reason.Inconclusive() {
+			return rule, failure
+		}
+		if failure != nil || digest != ref.Digest() {
+			match, ok = snapshot.Policy.Match(ref.WithoutTag(), req.Namespace)
+		}
+	}
+	if !ok {
+		return nil, validator.Errorf(validator.NoMatchingRule, "no rule of the policy matches %s, so it is denied", ref)
+	}
+	return &snapshot.Rules[match.Index], nil
+}
+
+// conclude takes over what a validator established.
+func (v *ImageVerdict) conclude(result validator.Result, err error) {
+	switch {
+	case err != nil:
+		v.fail(validator.AsError(err))
+	case result.Allowed:
+		v.Outcome = Allowed
+		v.Message = "the policy allows it without a signature"
+	case result.Digest == "":
+		v.fail(validator.Errorf(validator.Internal, "the validator named no digest"))
+	case v.Reference.Digest() != "" && result.Digest != v.Reference.Digest():
+		v.fail(validator.Errorf(validator.DigestMismatch, "%s is signed, but the reference names another digest", result.Digest))
+	default:
+		v.Outcome = Trusted
+		v.Digest, v.TrustRoots, v.Cached = result.Digest, result.TrustRoots, result.Cached
+		v.Message = "a trusted signature was verified"
+	}
+}
+
+// fail takes over why an image is not trusted.
+func (v *ImageVerdict) fail(failure *validator.Error) {
+	v.Outcome = Denied
+	v.Message = failure.Message
+	v.Reason, v.Err = failure.Reason, failure
+	if failure.Reason == validator.NoSignature {
+		v.Message = fmt.Sprintf("Unable to find signed digest for image %s: %s", v.Reference.Original(), failure.Message)
+	}
+	if failure.Reason.Inconclusive() {
+		v.Outcome = Inconclusive
+		v.Message = "could not be checked, which says nothing about the image itself: " + failure.Message
+	}
+}
