@@ -136,4 +136,3 @@ func SecretOf(ctx context.Context, name string) func() (*corev1.Secret, error) {
 	secrets := secretinformer.Get(ctx).Lister().Secrets(system.Namespace())
 	return func() (*corev1.Secret, error) { return secrets.Get(name) }
 }
-

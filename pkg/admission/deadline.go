@@ -20,7 +20,7 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	timeout := defaultTimeout
 	if r := apis.GetHTTPRequest(ctx); r != nil {
 		if said, err := time.ParseDuration(r.URL.Query().Get("timeout")); err == nil && said > 0 {
-			timeout = said
+			timeout = min(said, maxTimeout)
 		}
 	}
 	return context.WithTimeout(ctx, timeout-min(timeout/10, maxMargin))

@@ -112,6 +112,9 @@ type cachedResolver struct {
 // Resolve answers with the digest that was verified for the tag, joins a
 // resolution under way, or starts one.
 func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {
+	if req.Image.Tag() == "" {
+		return r.resolver.Resolve(ctx, req) // it is its digest
+	}
 	req.Image = req.Image.WithDigest("")
 	k := newKey(r.fingerprint, req)
 	if e, ok := r.cache.lookup(k, r.policy); ok && e.denial == nil && e.result.Digest != "" {

@@ -14,6 +14,10 @@ import (
 // one that has reached that bound is joined by nobody any more. Whoever waits
 // waits no longer than its own context.
 func fly[T any](ctx context.Context, c *Cache, key string, fn func(context.Context) (T, error)) (T, error) {
+	var zero T
+	if err := ctx.Err(); err != nil {
+		return zero, validator.AsError(err) // nobody would wait for the flight
+	}
 	flight := c.flights.DoChan(key, func() (any, error) {
 		flightCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.flightTimeout)
 		defer cancel()
@@ -21,7 +25,6 @@ func fly[T any](ctx context.Context, c *Cache, key string, fn func(context.Conte
 		defer overdue.Stop()
 		return guard(flightCtx, fn)
 	})
-	var zero T
 	select {
 	case landed := <-flight:
 		if landed.Err != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,10 +24,10 @@ func newKey(fingerprint string, req validator.Request) key {
 	return key{fingerprint, req.Identity, req.Image.Name(), req.Image.Tag(), req.Image.Digest()}
 }
 
-// String is the key for golang.org/x/sync/singleflight. No part but the
-// fingerprint and the identity can hold a zero byte; both come first and last.
+// String is the key for golang.org/x/sync/singleflight. The identity and the
+// fingerprint can hold any byte: the one is quoted, the other comes last.
 func (k key) String() string {
-	return k.name + "\x00" + k.tag + "\x00" + string(k.digest) + "\x00" + string(k.identity) + "\x00" + k.fingerprint
+	return k.name + "\x00" + k.tag + "\x00" + string(k.digest) + "\x00" + strconv.Quote(string(k.identity)) + "\x00" + k.fingerprint
 }
 
 // entry is a result or a denial, and until when it may be used.

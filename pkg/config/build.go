@@ -202,7 +202,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedV
 		if name == "" {
 			name = DefaultValidator
 		}
-		alike := fmt.Sprintf("%q %v", name, config.With) // fmt sorts maps
+		alike := fmt.Sprintf("%q %#v", name, config.With) // with types and quotes; fmt sorts maps
 		rule, ok := shared[alike]
 		if !ok {
 			var bad strict.Errors

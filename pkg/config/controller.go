@@ -22,8 +22,10 @@ import (
 	configmapinformer "knative.dev/pkg/injection/clients/namespacedkube/informers/core/v1/configmap"
 	secretinformer "knative.dev/pkg/injection/clients/namespacedkube/informers/core/v1/secret"
 	"knative.dev/pkg/logging"
+	"knative.dev/pkg/reconciler"
 	"knative.dev/pkg/system"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 )
@@ -34,6 +36,10 @@ var everything = types.NamespacedName{Name: "configuration"}
 // watcher offers what ConfigMaps and Secrets hold to a Store whenever one of
 // them changes. It runs in every replica.
 type watcher struct {
+	// knative wants every reconciler to know who leads; this one does not
+	// care, since every replica has a configuration.
+	reconciler.LeaderAwareFuncs
+
 	store       *Store
 	client      kubernetes.Interface
 	namespace   string
@@ -72,12 +78,26 @@ func NewController(store *Store, instruments *observability.Instruments) injecti
 	}
 }
 
-// Current gives the objects as the informers see them.
-func Current(ctx context.Context) func() (Objects, error) {
+// NewReviewer makes the function that reviews edits of our ConfigMaps, beside
+// the objects that the informers see.
+func NewReviewer(ctx context.Context) func(*corev1.ConfigMap) (error, []string) {
 	namespace := system.Namespace()
 	configMaps := configmapinformer.Get(ctx).Lister().ConfigMaps(namespace)
 	secrets := secretinformer.Get(ctx).Lister().Secrets(namespace)
-	return func() (Objects, error) { return list(namespace, configMaps, secrets) }
+	// A builder of its own: what is only proposed must not close connections.
+	builder := NewBuilder(cache.New(cache.Options{}))
+	return func(edited *corev1.ConfigMap) (error, []string) {
+		o, err := list(namespace, configMaps, secrets)
+		if err != nil {
+			return err, nil
+		}
+		rejections, warnings := Review(builder, o, edited)
+		texts := make([]string, len(warnings))
+		for i, w := range warnings {
+			texts[i] = w.Error()
+		}
+		return rejections.Err(), texts
+	}
 }
 
 func list(namespace string, configMaps corelisters.ConfigMapNamespaceLister, secrets corelisters.SecretNamespaceLister) (Objects, error) {

@@ -46,10 +46,14 @@ func (o Objects) With(cm *corev1.ConfigMap) Objects {
 
 // text is an entry of a ConfigMap; empty if there is none.
 func (o Objects) text(name, key string) string {
-	if cm := o.ConfigMaps[name]; cm != nil {
-		return cm.Data[key]
+	cm := o.ConfigMaps[name]
+	if cm == nil {
+		return ""
 	}
-	return ""
+	if value, ok := cm.Data[key]; ok {
+		return value
+	}
+	return string(cm.BinaryData[key])
 }
 
 // keys lists the entries of a ConfigMap but its example, sorted.

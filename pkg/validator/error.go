@@ -28,13 +28,16 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.Err }
 
 // AsError classifies any error: an *Error is itself, the end of a context is
-// Timeout, and everything else is Internal.
+// Timeout, and everything else is Internal, a nil *Error in an error too.
 func AsError(err error) *Error {
 	var classified *Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &classified):
+		if classified == nil {
+			return &Error{Reason: Internal, Message: "an error without a text"}
+		}
 		return classified
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Error{Reason: Timeout, Message: "not verified in time", Err: err}

@@ -3,8 +3,10 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -102,7 +104,7 @@ func (v *ImageVerdict) Cause() string {
 // the image.
 func (v *ImageVerdict) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %s", v.Image.Field, v.Image.Reference, v.Message)
+	fmt.Fprintf(&b, "%s %s: %s", v.Image.Field, shown(v.Image.Reference), v.Message)
 	b.WriteString(" (")
 	if v.Reason != "" {
 		fmt.Fprintf(&b, "%s; ", v.Reason)
@@ -113,6 +115,18 @@ func (v *ImageVerdict) String() string {
 	}
 	fmt.Fprintf(&b, "rule %s, validator %q)", v.Rule, v.Rule.ValidatorName)
 	return b.String()
+}
+
+// shown is a reference fit for one line, whatever somebody wrote into the
+// image field: it cannot pretend to be a line of its own.
+func shown(reference string) string {
+	if len(reference) > image.MaxLength {
+		reference = reference[:64] + "…"
+	}
+	if strings.ContainsFunc(reference, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(reference)
+	}
+	return reference
 }
 
 // Verdict is what was decided about a workload.

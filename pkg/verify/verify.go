@@ -29,8 +29,15 @@ type Request struct {
 
 // Engine decides. It holds no configuration: that is the snapshot's.
 type Engine struct {
-	// Now is the clock that durations are measured with.
+	// Now is the clock that durations are measured with; time.Now if nil.
 	Now func() time.Time
+}
+
+func (e Engine) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
 }
 
 // Verify decides about each image of the workload. It answers when ctx ends:
@@ -97,7 +104,7 @@ func (e Engine) Image(ctx context.Context, snapshot *Snapshot, req Request, refe
 
 // image decides about one image. A panic denies this image and nothing else.
 func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string) (verdict ImageVerdict) {
-	start := e.Now()
+	start := e.now()
 	defer func() {
 		if p := recover(); p != nil {
 			verdict.fail(&validator.Error{
@@ -106,7 +113,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			})
 		}
-		verdict.Duration = e.Now().Sub(start)
+		verdict.Duration = e.now().Sub(start)
 	}()
 	ref, err := image.Parse(reference)
 	if err != nil {
@@ -132,6 +139,9 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 // runtime ignores such a tag, so that it could otherwise be used to choose a
 // lenient rule.
 func applicable(ctx context.Context, snapshot *Snapshot, req Request, ref image.Reference) (*Rule, *validator.Error) {
+	if snapshot.Policy == nil {
+		return nil, noMatch(ref)
+	}
 	match, ok := snapshot.Policy.Match(ref, req.Namespace)
 	if ok && match.ByTag && ref.Digest() != "" {
 		rule := &snapshot.Rules[match.Index]
@@ -145,9 +155,13 @@ func applicable(ctx context.Context, snapshot *Snapshot, req Request, ref image.
 		}
 	}
 	if !ok {
-		return nil, validator.Errorf(validator.NoMatchingRule, "no rule of the policy matches %s, so it is denied", ref)
+		return nil, noMatch(ref)
 	}
 	return &snapshot.Rules[match.Index], nil
+}
+
+func noMatch(ref image.Reference) *validator.Error {
+	return validator.Errorf(validator.NoMatchingRule, "no rule of the policy matches %s, so it is denied", ref)
 }
 
 // conclude takes over what a validator established.

@@ -11,6 +11,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/cosign/v2/pkg/oci"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
+	"github.com/sigstore/sigstore/pkg/signature/payload"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
@@ -68,8 +69,18 @@ func wellFormed(candidate registry.Signature) error {
 	if _, err := base64.StdEncoding.DecodeString(candidate.Base64Signature); err != nil {
 		return fmt.Errorf("it is not base64: %w", err)
 	}
-	if !json.Valid(candidate.Payload) {
-		return errors.New("its payload is not JSON")
+	var claim struct {
+		Critical struct {
+			Type string `json:"type"`
+		} `json:"critical"`
+	}
+	if err := json.Unmarshal(candidate.Payload, &claim); err != nil {
+		return fmt.Errorf("its payload is not in the simple signing format: %w", err)
+	}
+	// What the same key says about an image in another context is no
+	// signature, although the formats are alike (Binary Authorization's).
+	if claim.Critical.Type != payload.CosignSignatureType {
+		return fmt.Errorf("its payload is of type %.40q, not %q", claim.Critical.Type, payload.CosignSignatureType)
 	}
 	return nil
 }

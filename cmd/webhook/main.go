@@ -1,0 +1,89 @@
+// The webhook admits, changes or denies the workloads of a cluster.
+package main
+
+import (
+	"context"
+	"log"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+	"go.opentelemetry.io/otel"
+	"go.uber.org/zap"
+	"knative.dev/pkg/configmap"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/injection"
+	"knative.dev/pkg/injection/sharedmain"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/signals"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/admission"
+	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+)
+
+// environment is what a deployment sets. Everything else is in ConfigMaps.
+type environment struct {
+	Port        int           `envconfig:"WEBHOOK_PORT" default:"8443"`
+	HealthPort  int           `envconfig:"HEALTH_PORT" default:"8080"`
+	SecretName  string        `envconfig:"WEBHOOK_SECRET_NAME" default:"connaisseur-webhook-certificate"`
+	ServiceName string        `envconfig:"WEBHOOK_SERVICE_NAME" default:"connaisseur-webhook"`
+	ExtraHosts  []string      `envconfig:"WEBHOOK_EXTRA_HOSTS"`
+	GracePeriod time.Duration `envconfig:"WEBHOOK_GRACE_PERIOD" default:"10s"`
+}
+
+func (e environment) certificate() admission.CertificateOptions {
+	return admission.CertificateOptions{SecretName: e.SecretName, ServiceName: e.ServiceName, ExtraHosts: e.ExtraHosts}
+}
+
+func main() {
+	var env environment
+	if err := envconfig.Process("", &env); err != nil {
+		log.Fatal("The environment is not valid: ", err)
+	}
+	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})))
+	served := make(chan struct{}) // closed when requests in flight have been answered
+	ctx := sharedmain.WithHealthProbesDisabled(signals.NewContext())
+	sharedmain.MainWithConfig(ctx, "webhook", injection.ParseAndGetRESTConfigOrDie(),
+		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
+			instruments, err := observability.New(otel.GetMeterProvider())
+			if err != nil {
+				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
+			}
+			go serve(ctx, env, store, instruments, served)
+			return config.NewController(store, instruments)(ctx, cmw)
+		},
+		admission.NewRotationController(env.certificate()),
+		admission.NewConfigurationsController(env.certificate(), store.Snapshot, func(fn func()) {
+			store.OnChange(func(config.Change) { fn() })
+		}),
+	)
+	<-served
+}
+
+// serve answers admission requests and probes until ctx ends.
+func serve(ctx context.Context, env environment, store *config.Store, instruments *observability.Instruments, served chan<- struct{}) {
+	defer close(served)
+	logger := logging.FromContext(ctx)
+	engine := verify.Engine{Now: time.Now}
+	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
+	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
+		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()),
+		admission.NewConfig(config.NewReviewer(ctx), logger.Desugar()),
+	)
+	if err != nil {
+		logger.Fatalw("The webhook cannot be set up", zap.Error(err))
+	}
+	probes := injection.AddReadiness(ctx, admission.Readiness(ctx, certificate, store.Snapshot, store.Problem))
+	probes = injection.AddLiveness(probes, admission.Liveness)
+	go func() {
+		if err := injection.ServeHealthProbes(probes, env.HealthPort); err != nil {
+			logger.Fatalw("Probes cannot be answered", zap.Error(err))
+		}
+	}()
+	if err := server.Run(ctx); err != nil {
+		logger.Fatalw("The webhook failed", zap.Error(err))
+	}
+}
