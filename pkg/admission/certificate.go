@@ -133,8 +133,9 @@ func template(name string, now time.Time) *x509.Certificate {
 	}
 }
 
-// leafOf parses a pair and makes sure that it serves for the hosts now.
-func leafOf(certificate, key []byte, hosts []string, now time.Time) (*x509.Certificate, error) {
+// leafOf parses a pair and makes sure that it serves for the hosts now, with
+// an authority of the bundle.
+func leafOf(certificate, key, bundle []byte, hosts []string, now time.Time) (*x509.Certificate, error) {
 	loaded, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return nil, err
@@ -148,8 +149,10 @@ func leafOf(certificate, key []byte, hosts []string, now time.Time) (*x509.Certi
 			return nil, err
 		}
 	}
-	if !now.Before(leaf.NotAfter) {
-		return nil, errors.New("the certificate has expired")
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(bundle)
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
+		return nil, err
 	}
 	return leaf, nil
 }

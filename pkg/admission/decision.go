@@ -133,6 +133,13 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 	for _, img := range refused {
 		b.WriteString("\n  " + img.String())
 	}
+	given := map[string]bool{}
+	for _, img := range refused {
+		if advice := img.Reason.Advice(); advice != "" && !given[advice] {
+			given[advice] = true
+			fmt.Fprintf(&b, "\n%s: %s.", img.Reason, advice)
+		}
+	}
 	return b.String()
 }
 

@@ -61,7 +61,14 @@ func (h *Handler) Path() string { return h.path }
 
 // Admit answers a request. It always answers, and in time: what goes wrong
 // denies.
-func (h *Handler) Admit(ctx context.Context, req *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse) {
+func (h *Handler) Admit(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	response, _ := h.Decide(ctx, req)
+	return response
+}
+
+// Decide is Admit for those who want to know about each image too. The verdict
+// is nil if none was reached.
+func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse, verdict *verify.Verdict) {
 	start := h.engine.Now()
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
@@ -69,13 +76,13 @@ func (h *Handler) Admit(ctx context.Context, req *admissionv1.AdmissionRequest) 
 	defer func() {
 		if p := recover(); p != nil {
 			d.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), "the request could not be processed; Connaisseur's log has the details")
-			response = d.response
+			response, verdict = d.response, nil
 		}
 		d.took = h.engine.Now().Sub(start)
 		h.record(ctx, &d)
 	}()
 	h.decide(ctx, &d)
-	return d.response
+	return d.response, d.verdict
 }
 
 // decide fills in the decision's verdict and response.

@@ -80,11 +80,14 @@ func (r *rotation) step(secret *corev1.Secret) (*corev1.Secret, error) {
 		secret.Data = map[string][]byte{}
 	}
 	certificate, key := pair(secret)
-	leaf, err := leafOf(certificate, key, r.hosts, now)
-	switch {
-	case err != nil:
+	authority := authorities(secret)
+	leaf, err := leafOf(certificate, key, authority, r.hosts, now)
+	if err != nil {
 		return r.issueNow(secret, now)
-	case secret.Data[nextPrefix+certresources.ServerCert] != nil:
+	}
+	_, err = leafOf(secret.Data[nextPrefix+certresources.ServerCert], secret.Data[nextPrefix+certresources.ServerKey], authority, r.hosts, now)
+	switch {
+	case err == nil:
 		return r.promote(secret, now)
 	case now.Add(renewBefore).Before(leaf.NotAfter):
 		r.again(leaf.NotAfter.Add(-renewBefore).Sub(now))
@@ -107,7 +110,7 @@ func (r *rotation) issueNow(secret *corev1.Secret, now time.Time) (*corev1.Secre
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
 	}
-	secret.Data = map[string][]byte{
+	secret.Data = map[string][]byte{ // what was to be next is dropped
 		certresources.ServerCert: first.certificate,
 		certresources.ServerKey:  first.key,
 		certresources.CACert:     append(withoutExpired(secret.Data[certresources.CACert], now), first.authority...),
@@ -124,7 +127,7 @@ func (r *rotation) promote(secret *corev1.Secret, now time.Time) (*corev1.Secret
 		return nil, nil
 	}
 	since, err := time.Parse(time.RFC3339, secret.Annotations[publishedAnnotation])
-	if err != nil {
+	if err != nil || since.After(now.Add(settle)) {
 		metav1.SetMetaDataAnnotation(&secret.ObjectMeta, publishedAnnotation, now.UTC().Format(time.RFC3339))
 		return secret, nil
 	}

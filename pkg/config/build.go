@@ -38,6 +38,17 @@ type Builder struct {
 // NewBuilder makes a Builder whose snapshots share the cache.
 func NewBuilder(c *cache.Cache) *Builder { return &Builder{cache: c} }
 
+// reached is a validator with the settings for registries: which digest a tag
+// stands for is what a mirror says, or whoever is on the way to an insecure
+// registry, so that nothing learnt from them must outlive those settings.
+type reached struct {
+	validator.Validator
+	by string
+}
+
+// Fingerprint covers the settings for registries too.
+func (r reached) Fingerprint() string { return r.Validator.Fingerprint() + " by " + r.by }
+
 // Built is what came of a configuration.
 type Built struct {
 	// Snapshot is nil if anything is wrong.
@@ -47,6 +58,9 @@ type Built struct {
 	// Warnings are what is valid but probably not meant, or weaker than it
 	// should be.
 	Warnings strict.Errors
+	// Rules is what was written about each rule, in the policy's order, for
+	// explanations.
+	Rules []RuleText
 
 	reads map[string]string
 }
@@ -64,16 +78,17 @@ func (b *Builder) Build(o Objects) Built {
 
 	doc, errs := parsePolicy(o)
 	built.Errors = append(built.Errors, errs...)
-	client, errs := b.registries(doc.registries, features.Limits, source)
+	client, by, errs := b.registries(doc.registries, features.Limits, source)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	if client == nil {
 		client = noRegistries() // so that what else is wrong is found too
 	}
 	validators, errs := buildValidators(doc.validators, builtin.Dependencies{Trust: source, Registry: client})
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	compiled, rules, errs := b.buildRules(doc.rules, validators, features)
+	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	built.Warnings = warnings(o, doc, features, source.reads)
+	built.Rules = ruleTexts(doc)
 	if len(built.Errors) > 0 {
 		return built
 	}
@@ -87,8 +102,9 @@ func (b *Builder) Build(o Objects) Built {
 	return built
 }
 
-// registries builds the client, or keeps the one there is if nothing changed.
-func (b *Builder) registries(configs []registryConfig, limits feature.Limits, source trust.Source) (*registry.Client, strict.Errors) {
+// registries builds the client, or keeps the one there is if nothing changed,
+// and identifies its settings.
+func (b *Builder) registries(configs []registryConfig, limits feature.Limits, source trust.Source) (*registry.Client, string, strict.Errors) {
 	options := registry.Options{Limits: registry.Limits{
 		Signatures:    limits.Signatures,
 		ManifestBytes: limits.ManifestBytes,
@@ -111,22 +127,23 @@ func (b *Builder) registries(configs []registryConfig, limits feature.Limits, so
 		options.Hosts = append(options.Hosts, host)
 	}
 	if len(errs) > 0 {
-		return nil, errs
+		return nil, "", errs
 	}
+	by := hash(fmt.Sprintf("%#v %v", options.Hosts, options.Limits))[:12]
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.client != nil && reflect.DeepEqual(b.options, options) {
-		return b.client, nil
+		return b.client, by, nil
 	}
 	client, err := registry.New(options)
 	if err != nil {
-		return nil, strict.Errors{strict.Errorf(registriesKey, "%v", err)}
+		return nil, "", strict.Errors{strict.Errorf(registriesKey, "%v", err)}
 	}
 	if b.client != nil {
 		b.client.Close()
 	}
 	b.client, b.options = client, options
-	return client, nil
+	return client, by, nil
 }
 
 // noRegistries is a client with default settings, for checks only.
@@ -191,7 +208,7 @@ func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[
 
 // buildRules compiles the policy and binds each rule to its validator. Rules
 // with the same validator and settings share one.
-func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedValidator, features feature.Settings) (*policy.Policy, []verify.Rule, strict.Errors) {
+func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedValidator, features feature.Settings, by string) (*policy.Policy, []verify.Rule, strict.Errors) {
 	var errs strict.Errors
 	patterns := make([]policy.Rule, len(configs))
 	rules := make([]verify.Rule, len(configs))
@@ -206,7 +223,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedV
 		rule, ok := shared[alike]
 		if !ok {
 			var bad strict.Errors
-			rule, bad = b.bind(i, name, config.With, validators, features)
+			rule, bad = b.bind(i, name, config.With, validators, features, by)
 			if errs = append(errs, bad...); len(bad) == 0 {
 				shared[alike] = rule
 			}
@@ -222,7 +239,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedV
 }
 
 // bind makes a rule of a validator and the rule's settings for it.
-func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]*namedValidator, features feature.Settings) (verify.Rule, strict.Errors) {
+func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]*namedValidator, features feature.Settings, by string) (verify.Rule, strict.Errors) {
 	at := fmt.Sprintf("%s[%d]", policyKey, i)
 	rule := verify.Rule{ValidatorName: name}
 	mode, settings, errs := parseMode(strict.Object{Path: at + ".with", Fields: with})
@@ -243,7 +260,7 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 	if errs = append(errs, bad...); len(errs) > 0 {
 		return rule, errs
 	}
-	rule.Validator, rule.Resolver = b.cache.Wrap(bound, named.resolver, cache.Policy{
+	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, named.resolver, cache.Policy{
 		Expiry:  features.Cache.Expiry(),
 		Denials: features.Cache.CacheErrors,
 	})

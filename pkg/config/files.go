@@ -20,7 +20,7 @@ import (
 // files in a folder. Other kinds of objects are passed over. The namespace is
 // that of config-policy.
 func ReadFiles(path string) (Objects, error) {
-	names, err := yamlFiles(path)
+	names, err := YAMLFiles(path)
 	if err != nil {
 		return Objects{}, err
 	}
@@ -43,8 +43,8 @@ func ReadFiles(path string) (Objects, error) {
 	return o, nil
 }
 
-// yamlFiles lists the file itself, or the YAML and JSON files of a folder.
-func yamlFiles(path string) ([]string, error) {
+// YAMLFiles lists the file itself, or the YAML and JSON files of a folder.
+func YAMLFiles(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	_ "crypto/sha512"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -16,9 +18,14 @@ const DefaultRegistry = "docker.io"
 // DefaultTag is the tag of a reference that has neither tag nor digest.
 const DefaultTag = "latest"
 
-// MaxLength bounds what Parse looks at, in bytes: a repository of 255
-// characters, a tag of 128 and a sha512 digest, with room for the host.
+// MaxLength bounds what Parse looks at, in bytes: a host, a repository, a tag
+// of 128 characters and a sha512 digest.
 const MaxLength = 1024
+
+const (
+	maxHost       = 253 + len(":65535") // RFC 1035, section 2.3.4
+	maxRepository = 255
+)
 
 // Digest is a content digest, "algorithm:hex". The zero value is no digest.
 type Digest string
@@ -48,7 +55,11 @@ func Parse(s string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("%q is not a valid image reference: %w", s, err)
 	}
-	registry, repository := canonicalName(reference.Domain(named), reference.Path(named))
+	host := reference.Domain(named)
+	registry, repository := canonicalName(host, reference.Path(named))
+	if max(len(host), len(registry)) > maxHost || len(repository) > maxRepository {
+		return Reference{}, fmt.Errorf("%q is not a valid image reference: its host is longer than %d or its repository longer than %d bytes", s, maxHost, maxRepository)
+	}
 	ref := Reference{original: s, registry: registry, repository: repository}
 	if tagged, ok := named.(reference.Tagged); ok {
 		ref.tag = tagged.Tag()
@@ -73,20 +84,46 @@ func canonicalName(host, path string) (registry, repository string) {
 }
 
 // CanonicalHost gives the one spelling of a registry host: lower case, without
-// the default port, and docker.io for each of Docker Hub's names.
+// the default port, docker.io for each of Docker Hub's names, and IP addresses
+// as RFC 5952 has them. Only a host of a single label always shows its port:
+// "registry/app" would be a repository of Docker Hub.
 func CanonicalHost(host string) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ":443")
-	switch host {
-	case "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com":
-		return DefaultRegistry
+	name, port := splitPort(strings.ToLower(host))
+	if address, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		if name = address.Unmap().String(); strings.Contains(name, ":") {
+			name = "[" + name + "]"
+		}
 	}
-	return host
+	switch {
+	case port != "443":
+		return name + ":" + port
+	case slices.Contains(hubHosts, name):
+		return DefaultRegistry
+	case name == "" || name == "localhost" || strings.ContainsAny(name, ".:"):
+		return name
+	}
+	return name + ":" + port
+}
+
+var hubHosts = []string{DefaultRegistry, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+
+// splitPort splits a host, and gives the port as one spells a number.
+func splitPort(host string) (name, port string) {
+	i := strings.LastIndexByte(host, ':')
+	if i <= strings.LastIndexByte(host, ']') {
+		return host, "443"
+	}
+	name, port = host[:i], host[i+1:]
+	if number := strings.TrimLeft(port, "0"); number != "" {
+		port = number
+	}
+	return name, port
 }
 
 // Original is the reference as it came in, for messages.
 func (r Reference) Original() string { return r.original }
 
-// Registry is the canonical host, with a port unless it is 443.
+// Registry is the canonical host, as CanonicalHost gives it.
 func (r Reference) Registry() string { return r.registry }
 
 // Repository is the path of the repository within its registry.

@@ -79,14 +79,20 @@ func translateClass(rest string) (string, int, error) {
 	body := rest[1:end]
 	negated := strings.HasPrefix(body, "^")
 	body = strings.TrimPrefix(body, "^")
-	if body == "" || strings.ContainsAny(body, `\[/`) {
+	if !classSyntax.MatchString(body) {
 		return "", 0, fmt.Errorf(`%q is not a character class: it must list characters or ranges, without "\", "[" and "/"`, rest[:end+1])
 	}
 	if negated {
 		return "[^/" + body + "]", end + 1, nil
 	}
+	if class, err := regexp.Compile("[" + body + "]"); err == nil && class.MatchString("/") {
+		return "", 0, fmt.Errorf(`the character class %q has a range that includes "/"`, rest[:end+1])
+	}
 	return "[" + body + "]", end + 1, nil
 }
+
+// classSyntax is what path.Match has between the brackets, but for escapes.
+var classSyntax = regexp.MustCompile(`\A([^-\\\[/](-[^-\\\[/])?)+\z`)
 
 func (g glob) match(s string) bool {
 	switch {

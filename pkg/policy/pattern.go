@@ -13,10 +13,10 @@ import (
 type pattern struct {
 	text       string   // canonical
 	components []string // text, split at "/"
-	host       string   // as in text
-	path       string
+	name       string   // text without tag and digest
 	hostGlob   glob
 	pathGlob   glob
+	portShown  bool   // the host has a wildcard and a port, maybe the default one
 	tag        string // "" for none
 	tagGlob    glob
 	digest     image.Digest
@@ -56,7 +56,10 @@ func compileAlternative(text string) (pattern, error) {
 	if err != nil {
 		return pattern{}, err
 	}
-	p := pattern{host: host, path: path, tag: tag, digest: digest}
+	if err := checkSyntax(host, path, tag); err != nil {
+		return pattern{}, err
+	}
+	p := pattern{name: host + "/" + path, portShown: !isLiteral(host) && hasPort(host), tag: tag, digest: digest}
 	if p.hostGlob, err = compileGlob(host); err != nil {
 		return pattern{}, err
 	}
@@ -66,7 +69,7 @@ func compileAlternative(text string) (pattern, error) {
 	if p.tagGlob, err = compileGlob(tag); err != nil {
 		return pattern{}, err
 	}
-	p.text = host + "/" + path
+	p.text = p.name
 	if tag != "" {
 		p.text += ":" + tag
 	}
@@ -103,39 +106,94 @@ func splitSuffix(text string) (name, tag string, digest image.Digest, err error)
 func splitHost(name string) (host, path string, err error) {
 	first, rest, found := strings.Cut(name, "/")
 	switch {
-	case !found && strings.ContainsAny(name[:1], wildcards):
+	case !found && strings.ContainsAny(name[:1], "*?["):
 		return "*", name, nil
 	case !found:
 		return image.DefaultRegistry, "library/" + name, nil
-	case rest == "" || strings.HasPrefix(rest, "/") || strings.HasSuffix(rest, "/") || first == "":
+	case first == "" || strings.HasSuffix(name, "/") || strings.Contains(name, "//"):
 		return "", "", errors.New(`has an empty component between, before or behind "/"`)
-	case isHost(first):
-		return canonicalPath(image.CanonicalHost(first), rest)
-	case !isLiteral(first):
+	case isAddress(first):
+		return "", "", fmt.Errorf("has brackets that must be escaped, or they list characters: %q", escapeBrackets.Replace(image.CanonicalHost(first)))
+	case !isHost(first) && !isLiteral(first):
 		return "", "", fmt.Errorf("is ambiguous: %q may be a host or a part of Docker Hub; write %q for Docker Hub, or a host with a dot or a port such as %q",
 			first, "docker.io/"+name, first+".example.com/"+rest)
+	case !isHost(first):
+		host, path = image.DefaultRegistry, name
+	case isLiteral(first):
+		host, path = image.CanonicalHost(first), rest
+	default:
+		host, path = strings.ToLower(first), rest
 	}
-	return canonicalPath(image.DefaultRegistry, name)
-}
-
-// isHost tells whether the first of several components is a registry's host.
-func isHost(component string) bool {
-	return component == "*" || component == "localhost" || strings.ContainsAny(component, ".:") ||
-		component != strings.ToLower(component)
-}
-
-// canonicalPath gives one-component names of Docker Hub their "library/". A
-// path that starts with "*" stands for all of the host's.
-func canonicalPath(host, path string) (string, string, error) {
+	// A path of Docker Hub that starts with "*" stands for all of it.
 	if host == image.DefaultRegistry && !strings.Contains(path, "/") && path[0] != '*' {
 		path = "library/" + path
 	}
 	return host, path, nil
 }
 
+// isHost tells whether the first of several components is a registry's host.
+func isHost(component string) bool {
+	return component == "*" || strings.ToLower(component) == "localhost" || strings.ContainsAny(component, ".:") ||
+		isLiteral(component) && component != strings.ToLower(component)
+}
+
+// isAddress tells whether a component is an IPv6 address, whose brackets would
+// be taken for a character class.
+func isAddress(component string) bool {
+	_, err := image.Parse(component + "/x")
+	return component[0] == '[' && err == nil
+}
+
+var escapeBrackets = strings.NewReplacer("[", `\[`, "]", `\]`)
+
+func hasPort(host string) bool {
+	return strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']')
+}
+
+// What may stand in a part of a pattern that has a wildcard.
+var (
+	hostSyntax      = regexp.MustCompile(`\A[a-z0-9.:*?\[\]^\\-]+\z`)
+	pathSyntax      = regexp.MustCompile(`\A[a-z0-9._/*?\[\]^\\-]+\z`)
+	tagSyntax       = regexp.MustCompile(`\A[A-Za-z0-9._*?\[\]^\\-]*\z`)
+	namespaceSyntax = regexp.MustCompile(`\A[a-z0-9*?\[\]^\\-]+\z`)
+)
+
+// checkSyntax refuses what can match no reference: the rule would never apply,
+// and nobody would know.
+func checkSyntax(host, path, tag string) error {
+	switch {
+	case isLiteral(host + path):
+		if _, err := image.Parse(host + "/" + path); err != nil {
+			return fmt.Errorf("can match no image: %w", err)
+		}
+	case !hostSyntax.MatchString(host):
+		return fmt.Errorf("can match no image: no host is like %q", host)
+	case !pathSyntax.MatchString(path):
+		return fmt.Errorf("can match no image: no repository is like %q", path)
+	}
+	if !tagSyntax.MatchString(tag) {
+		return fmt.Errorf("can match no image: no tag is like %q", tag)
+	}
+	return nil
+}
+
+// literalPrefix is the part of the name that ends before the first component
+// with a wildcard.
+func (p *pattern) literalPrefix() string {
+	wild := strings.IndexAny(p.name, wildcards)
+	if wild < 0 {
+		return p.name
+	}
+	return p.name[:max(strings.LastIndexByte(p.name[:wild], '/'), 0)]
+}
+
 // matchName tells whether registry and repository match.
 func (p *pattern) matchName(ref image.Reference) bool {
-	return p.hostGlob.match(ref.Registry()) && p.pathGlob.match(ref.Repository())
+	host := ref.Registry()
+	if p.portShown && !hasPort(host) {
+		host += ":443"
+	}
+	return p.hostGlob.match(host) && p.pathGlob.match(ref.Repository())
 }
 
 // matchSuffix tells whether tag and digest match.

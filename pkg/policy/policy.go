@@ -2,7 +2,9 @@ package policy
 
 import (
 	"fmt"
+	"iter"
 	"slices"
+	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 )
@@ -33,11 +35,10 @@ func (e *RuleError) Unwrap() error { return e.Err }
 // Policy is a compiled list of rules. It is immutable. The zero value matches
 // nothing.
 type Policy struct {
-	// literal holds patterns without a wildcard in the name by that name,
-	// hosted those without one in the host by the host; wild is the rest.
-	literal map[string][]*entry
-	hosted  map[string][]*entry
-	wild    []*entry
+	// filed holds the entries by the components of their name that precede
+	// the first one with a wildcard: the whole name of a literal one,
+	// "ghcr.io/org" for ghcr.io/org/*, "" for *.
+	filed map[string][]*entry
 }
 
 // entry is one alternative of one rule's pattern.
@@ -66,7 +67,7 @@ type Match struct {
 
 // Compile compiles the rules, or says everything that is wrong with them.
 func Compile(rules []Rule) (*Policy, []*RuleError) {
-	p := &Policy{literal: map[string][]*entry{}, hosted: map[string][]*entry{}}
+	p := &Policy{filed: map[string][]*entry{}}
 	var errs []*RuleError
 	for i, rule := range rules {
 		patterns, err := compilePattern(rule.Pattern)
@@ -79,10 +80,11 @@ func Compile(rules []Rule) (*Policy, []*RuleError) {
 			if err != nil {
 				errs = append(errs, &RuleError{i, fmt.Sprintf("namespaces[%d]", j), err})
 			}
-			namespaces = append(namespaces, g)
+			namespaces = append(namespaces, g...)
 		}
 		for _, alternative := range patterns {
-			p.add(&entry{pattern: alternative, index: i, namespaces: namespaces})
+			key := alternative.literalPrefix()
+			p.filed[key] = append(p.filed[key], &entry{pattern: alternative, index: i, namespaces: namespaces})
 		}
 	}
 	if errs != nil {
@@ -91,22 +93,22 @@ func Compile(rules []Rule) (*Policy, []*RuleError) {
 	return p, nil
 }
 
-func compileNamespace(s string) (glob, error) {
-	if s == "" {
-		return glob{}, fmt.Errorf("is empty")
+// compileNamespace compiles a name or glob into its alternatives.
+func compileNamespace(s string) ([]glob, error) {
+	alternatives, err := expandBraces(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", s, err)
 	}
-	return compileGlob(s)
-}
-
-func (p *Policy) add(e *entry) {
-	switch name := e.host + "/" + e.path; {
-	case isLiteral(name):
-		p.literal[name] = append(p.literal[name], e)
-	case isLiteral(e.host):
-		p.hosted[e.host] = append(p.hosted[e.host], e)
-	default:
-		p.wild = append(p.wild, e)
+	globs := make([]glob, len(alternatives))
+	for i, alternative := range alternatives {
+		if !namespaceSyntax.MatchString(alternative) {
+			return nil, fmt.Errorf("%q is neither the name of a namespace nor a pattern of such names", s)
+		}
+		if globs[i], err = compileGlob(alternative); err != nil {
+			return nil, fmt.Errorf("%q: %w", s, err)
+		}
 	}
+	return globs, nil
 }
 
 // Match returns the rule that applies to the image in the namespace.
@@ -159,24 +161,41 @@ func (e *entry) asMatch() Match {
 }
 
 // candidates yields the entries that match.
-func (p *Policy) candidates(ref image.Reference, namespace string) func(func(*entry) bool) {
+func (p *Policy) candidates(ref image.Reference, namespace string) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
-		for _, e := range p.literal[ref.Name()] {
-			if e.matchSuffix(ref) && e.inNamespace(namespace) && !yield(e) {
-				return
-			}
-		}
-		for _, e := range p.hosted[ref.Registry()] {
-			if e.pathGlob.match(ref.Repository()) && e.matchSuffix(ref) && e.inNamespace(namespace) && !yield(e) {
-				return
-			}
-		}
-		for _, e := range p.wild {
+		for e := range p.lookup(ref) {
 			if e.matchName(ref) && e.matchSuffix(ref) && e.inNamespace(namespace) && !yield(e) {
 				return
 			}
 		}
 	}
+}
+
+// lookup yields the entries that may match, whose number does not depend on
+// the rules for other names.
+func (p *Policy) lookup(ref image.Reference) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		name := ref.Name()
+		for end := 0; end >= 0; end = nextComponent(name, end) {
+			for _, e := range p.filed[name[:end]] {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// nextComponent gives the end of the component that follows the one that ends
+// at end; it is -1 behind the last.
+func nextComponent(name string, end int) int {
+	if end == len(name) {
+		return -1
+	}
+	if i := strings.IndexByte(name[end+1:], '/'); i >= 0 {
+		return end + 1 + i
+	}
+	return len(name)
 }
 
 func (e *entry) inNamespace(namespace string) bool {

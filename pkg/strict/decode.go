@@ -3,10 +3,13 @@ package strict
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"go.yaml.in/yaml/v3"
@@ -28,7 +31,8 @@ func (o Object) Key(name string) string { return join(o.Path, name) }
 // one mapping is an error.
 func YAML(path, text string) (any, Errors) {
 	var document any
-	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
 		var typeError *yaml.TypeError
 		if errors.As(err, &typeError) {
 			var errs Errors
@@ -38,6 +42,9 @@ func YAML(path, text string) (any, Errors) {
 			return nil, errs
 		}
 		return nil, Errors{Errorf(path, "is not valid YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))}
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, Errors{Errorf(path, `has more than one YAML document; remove the line "---"`)}
 	}
 	return document, nil
 }
@@ -49,15 +56,33 @@ func Decode(path string, raw, out any) Errors {
 		return nil
 	}
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		TagName:   Tag,
-		Result:    out,
-		MatchName: func(key, field string) bool { return key == field },
+		TagName:    Tag,
+		Result:     out,
+		MatchName:  func(key, field string) bool { return key == field },
+		DecodeHook: wholeNumbers,
 	})
 	if err != nil {
 		return Errors{Errorf(path, "%v", err)}
 	}
 	errs := unknownKeys(path, raw, reflect.TypeOf(out))
 	return append(errs, translate(path, decoder.Decode(raw))...)
+}
+
+// wholeNumbers refuses numbers that the library would cut to fit an integer.
+func wholeNumbers(from, to reflect.Value) (any, error) {
+	fits := true
+	switch {
+	case to.CanInt() && from.CanFloat(), to.CanUint() && from.CanFloat():
+		fits = false
+	case to.CanInt() && from.CanUint():
+		fits = from.Uint() <= math.MaxInt64 && !to.OverflowInt(int64(from.Uint()))
+	case to.CanInt() && from.CanInt():
+		fits = !to.OverflowInt(from.Int())
+	}
+	if !fits {
+		return nil, fmt.Errorf("must be a whole number, not %v", from)
+	}
+	return from.Interface(), nil
 }
 
 // Decode puts the object's fields into out.
@@ -98,6 +123,9 @@ func describe(t reflect.Type) string {
 	if t == nil {
 		return "nothing"
 	}
+	if t == reflect.TypeFor[time.Time]() {
+		return "a date (quotes make it a string)"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -137,6 +165,11 @@ func unknownKeys(path string, raw any, t reflect.Type) (errs Errors) {
 				} else if !open {
 					errs.Add(join(path, key), "unknown key%s", Suggest(key, slices.Collect(maps.Keys(fields))))
 				}
+			}
+		}
+		if t.Kind() == reflect.Map {
+			for _, key := range slices.Sorted(maps.Keys(value)) {
+				errs = append(errs, unknownKeys(join(path, key), value[key], t.Elem())...)
 			}
 		}
 	case map[any]any:

@@ -45,7 +45,7 @@ func ParseKeys(text []byte) ([]Key, error) {
 			return nil, errors.New("is not a PEM public key: there is text outside of -----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY-----")
 		}
 		block, after := pem.Decode(rest)
-		if block == nil {
+		if block == nil || bytes.Count(rest[:len(rest)-len(after)], []byte("-----BEGIN ")) != 1 { // pem.Decode skips broken blocks
 			return nil, errors.New("is not a PEM public key: the block is broken (is a line missing or indented wrongly?)")
 		}
 		key, err := parseBlock(block)

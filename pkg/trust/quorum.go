@@ -3,6 +3,7 @@ package trust
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
@@ -88,13 +89,25 @@ func (q Quorum) Check(signed []string) *validator.Error {
 	case q.Threshold > 0 && len(missing) == 0 && len(signers) >= q.Threshold:
 		return nil
 	case len(signers) == 0:
-		return validator.Errorf(validator.UntrustedSigner, "it is signed, but not by %s", strings.Join(Names(q.Roots), " or "))
+		return validator.Errorf(validator.UntrustedSigner, "it is signed, but not by %s", trustRoots(Names(q.Roots), " or "))
 	case len(missing) > 0:
-		return validator.Errorf(validator.MissingRequired, "it is signed by %s, but not by %s, who must have signed",
-			strings.Join(signers, " and "), strings.Join(missing, " and "))
+		return validator.Errorf(validator.MissingRequired, "it is signed by %s, but not by %s, which must have signed",
+			trustRoots(signers, " and "), trustRoots(missing, " and "))
 	}
 	return validator.Errorf(validator.ThresholdNotReached, "it is signed by %s, but %d of %s must have signed",
-		strings.Join(signers, " and "), q.Threshold, strings.Join(Names(q.Roots), ", "))
+		trustRoots(signers, " and "), q.Threshold, trustRoots(Names(q.Roots), ", "))
+}
+
+// trustRoots names trust roots in a message.
+func trustRoots(names []string, separator string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = strconv.Quote(name)
+	}
+	if len(names) == 1 {
+		return "trust root " + quoted[0]
+	}
+	return "trust roots " + strings.Join(quoted, separator)
 }
 
 // Unavailable is why roots of the quorum cannot be used now; nil if all can.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // DefaultSecretKey is the entry of a Secret that holds a public key, as
@@ -42,7 +44,7 @@ func ParseReference(s string) (Reference, error) {
 		return Reference{inline: s}, nil
 	case strings.HasPrefix(s, configMapScheme):
 		name, key, ok := strings.Cut(strings.TrimPrefix(s, configMapScheme), "/")
-		if !ok || name == "" || key == "" || strings.Contains(key, "/") {
+		if !ok || !isObjectName(name) || !isEntryName(key) {
 			return Reference{}, fmt.Errorf("%q must read configmap://NAME/KEY", s)
 		}
 		return Reference{configMap: true, name: name, key: key}, nil
@@ -51,7 +53,7 @@ func ParseReference(s string) (Reference, error) {
 		if len(parts) == 2 {
 			parts = append(parts, DefaultSecretKey)
 		}
-		if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		if len(parts) != 3 || !isObjectName(parts[0]) || !isObjectName(parts[1]) || !isEntryName(parts[2]) {
 			return Reference{}, fmt.Errorf("%q must read k8s://NAMESPACE/SECRET or k8s://NAMESPACE/SECRET/KEY", s)
 		}
 		return Reference{namespace: parts[0], name: parts[1], key: parts[2]}, nil
@@ -60,6 +62,12 @@ func ParseReference(s string) (Reference, error) {
 	}
 	return Reference{}, fmt.Errorf("%.40q is not supported; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET", s)
 }
+
+// A name that Kubernetes does not allow is refused, since names become parts of
+// paths.
+func isObjectName(s string) bool { return len(validation.IsDNS1123Subdomain(s)) == 0 }
+
+func isEntryName(s string) bool { return len(validation.IsConfigMapKey(s)) == 0 }
 
 // ConfigMap is the ConfigMap's name and entry, and whether it is one.
 func (r Reference) ConfigMap() (name, key string, ok bool) { return r.name, r.key, r.configMap }

@@ -49,3 +49,25 @@ func (r Reason) Inconclusive() bool {
 	}
 	return true
 }
+
+// Advice says what somebody whose image is refused for the reason can do;
+// empty where the message itself says it.
+func (r Reason) Advice() string {
+	switch r {
+	case NoSignature:
+		return "sign the image, or ask those who run the cluster whose signatures it trusts"
+	case UntrustedSigner, ThresholdNotReached, MissingRequired:
+		return "have the image signed with a key that the cluster trusts, or ask those who run the cluster to trust yours"
+	case DigestMismatch, MalformedSignature, InvalidTrustData:
+		return "sign the image again; if that does not help, somebody may have tampered with it or with the registry"
+	case NoMatchingRule, PolicyDenied:
+		return "ask those who run the cluster for a rule for this image in config-policy"
+	case NotPinned:
+		return "have whatever adds the container do so before Connaisseur's webhook, or refer to the image by digest"
+	case RegistryUnavailable, RegistryThrottled, Timeout, TrustDataUnavailable:
+		return "try again; if that does not help, tell those who run the cluster"
+	case Internal:
+		return "tell those who run the cluster"
+	}
+	return ""
+}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -124,6 +125,9 @@ func Extract(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {
 	k, ok := lookup(gvk.GroupKind())
 	if !ok {
 		return nil, fmt.Errorf("objects of kind %s are not covered: it is not known where their images stand", gvk.GroupKind())
+	}
+	if trimmed := bytes.TrimSpace(raw); !bytes.HasPrefix(trimmed, []byte("{")) {
+		return nil, fmt.Errorf("the %s cannot be read: it is not a JSON object", gvk.Kind)
 	}
 	var obj object
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &obj); err != nil {
