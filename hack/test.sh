@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# All tests, or some of them.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+hack=$root/hack
+steps=(lint unit fuzz bench demo node integration)
+# A cluster of its own, so that one that is up for development is left alone.
+export CONNAISSEUR_CLUSTER_DIR=${CONNAISSEUR_TEST_DIR:-${TMPDIR:-/tmp}/connaisseur-test-$UID}
+export CONNAISSEUR_API_PORT=${CONNAISSEUR_API_PORT:-16443}
+export CONNAISSEUR_REGISTRY_PORT=${CONNAISSEUR_REGISTRY_PORT:-15050}
+export WEBHOOK_PORT=${WEBHOOK_PORT:-18443} HEALTH_PORT=${HEALTH_PORT:-18080} METRICS_PORT=${METRICS_PORT:-19090}
+
+usage() {
+  cat <<USAGE
+usage: hack/test.sh [STEP…]
+
+Without a step, all of them:
+  lint          golangci-lint
+  unit          go test, with the race detector where there is a C compiler
+  fuzz          each fuzz test for ${FUZZTIME:-5s} (FUZZTIME)
+  bench         each benchmark once, so that they keep working
+  demo          hack/demo.sh, the webhook as a process of this machine
+  node          hack/demo.sh --node, where this is root on Debian
+  integration   go test -tags integration on a real API server; runs the unit
+                tests too
+
+Needs Go and git; what else it needs it builds, or installs where it is root on
+Debian. The first run builds Kubernetes, which takes about ten minutes.
+USAGE
+}
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+# race prints -race where the race detector can be built.
+race() { if [[ $(go env CGO_ENABLED) == 1 ]] && command -v "$(go env CC)" >/dev/null; then echo -race; fi; }
+
+can_have_node() { ((EUID == 0)) && [[ -f /etc/debian_version ]]; }
+
+step_lint() {
+  local lint
+  lint=$("$hack/tools.sh" golangci-lint)
+  "$lint" run ./...
+}
+
+step_unit() {
+  # shellcheck disable=SC2046 # no flag where there is none
+  go test $(race) ./...
+}
+
+step_fuzz() {
+  local package name
+  while read -r package name; do
+    echo "$package $name"
+    go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-5s}" "$package" | tail -n 1
+  done < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -EHo '^func Fuzz[A-Za-z0-9_]+' |
+    sed -E 's|^(.*)/[^/]+:func (.*)$|./\1 \2|')
+}
+
+step_bench() { go test -run '^$' -bench . -benchtime 1x ./test/bench/... ./pkg/...; }
+
+step_demo() { "$hack/demo.sh"; }
+
+step_node() {
+  if can_have_node; then
+    "$hack/demo.sh" --node
+  else
+    echo "no node: that needs root on Debian"
+  fi
+}
+
+step_integration() {
+  trap stop_integration EXIT
+  "$hack/cluster.sh" up
+  eval "$("$hack/cluster.sh" env)"
+  "$hack/webhook.sh" up
+  eval "$("$hack/webhook.sh" env)"
+  # shellcheck disable=SC2046 # no flag where there is none
+  go test $(race) -tags integration ./...
+}
+
+stop_integration() {
+  local status=$?
+  trap - EXIT
+  if ((status != 0)); then
+    echo "the end of the webhook's log:"
+    "$hack/webhook.sh" log | tail -n 40 || true
+  fi
+  {
+    "$hack/webhook.sh" down || true
+    "$hack/cluster.sh" down || true
+  } >/dev/null 2>&1 # the last words are go test's
+  exit "$status"
+}
+
+main() {
+  local step chosen=("$@") started
+  if ((${#chosen[@]} == 0)); then chosen=("${steps[@]}"); fi
+  for step in "${chosen[@]}"; do
+    case $step in
+      -h | --help) usage && exit ;;
+    esac
+    [[ " ${steps[*]} " == *" $step "* ]] || { usage >&2 && exit 2; }
+  done
+  cd "$root"
+  for step in "${chosen[@]}"; do
+    say "$step"
+    started=$SECONDS
+    # In a process of its own, for the sake of its traps.
+    (set -euo pipefail && "step_$step")
+    [[ $step == integration ]] || echo "-- $step took $((SECONDS - started)) s"
+  done
+}
+
+main "$@"
