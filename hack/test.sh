@@ -41,6 +41,7 @@ step_lint() {
   local lint
   lint=$("$hack/tools.sh" golangci-lint)
   "$lint" run ./...
+  "$hack/licenses.sh" --check
 }
 
 step_unit() {

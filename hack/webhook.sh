@@ -13,12 +13,13 @@ namespace=connaisseur
 
 usage() {
   cat <<'USAGE'
-usage: hack/webhook.sh up | down | env | log
+usage: hack/webhook.sh up | restart | down | env | log
 
-  up    build the webhook, apply config/ but its Deployment, and start it
-  down  end it and remove what was applied
-  env   print WEBHOOK_URL, WEBHOOK_CA (a file) and HEALTH_URL as exports
-  log   print its log
+  up       build the webhook, apply config/ but its Deployment, and start it
+  restart  end it and start it again; the cluster stays as it is
+  down     end it and remove what was applied
+  env      print WEBHOOK_URL, WEBHOOK_CA (a file) and HEALTH_URL as exports
+  log      print its log
 
 It runs with the rights of its ServiceAccount and nothing more.
 
@@ -130,15 +131,28 @@ up() {
   echo "the webhook answers at https://$host:$port; log: $run_dir/log"
 }
 
-down() {
+stop() {
   local pid _
-  manifests | kubectl delete --ignore-not-found --wait=false -f - >/dev/null || true
-  if running; then
-    read -r pid _ <"$run_dir/pid"
-    kill "$pid"
-    while running; do sleep 0.1; done
-    echo "the webhook has ended"
+  running || return 0
+  read -r pid _ <"$run_dir/pid"
+  kill "$pid"
+  while running; do sleep 0.1; done
+  echo "the webhook has ended"
+}
+
+restart() {
+  if ! running; then
+    echo "error: the webhook does not run" >&2
+    return 1
   fi
+  stop
+  start
+  wait_for ready ready
+}
+
+down() {
+  manifests | kubectl delete --ignore-not-found --wait=false -f - >/dev/null || true
+  stop
   rm -f "$run_dir/pid" "$run_dir/kubeconfig"
 }
 
@@ -150,6 +164,7 @@ env_of_webhook() {
 
 case ${1-} in
   up) up ;;
+  restart) restart ;;
   down) down ;;
   env) env_of_webhook ;;
   log) cat "$run_dir/log" ;;
