@@ -18,27 +18,59 @@ import (
 
 // ReadFiles reads the ConfigMaps and Secrets of a YAML or JSON file, or of the
 // files in a folder. Other kinds of objects are passed over. The namespace is
-// that of config-policy.
+// that of config-policy; what is in another one is passed over too.
 func ReadFiles(path string) (Objects, error) {
 	names, err := YAMLFiles(path)
 	if err != nil {
 		return Objects{}, err
 	}
-	o := Objects{Namespace: DefaultNamespace, ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}}
+	var found documents
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return Objects{}, err
 		}
-		if err := EachDocument(text, func(document []byte) error { return o.add(document) }); err != nil {
+		if err := EachDocument(text, found.add); err != nil {
 			return Objects{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if len(o.ConfigMaps) == 0 {
+	if len(found.configMaps) == 0 {
 		return Objects{}, fmt.Errorf("%s holds no ConfigMap", path)
 	}
-	if cm := o.ConfigMaps[PolicyName]; cm != nil && cm.Namespace != "" {
-		o.Namespace = cm.Namespace
+	return found.objects()
+}
+
+// documents are all ConfigMaps and Secrets that were found, of any namespace.
+type documents struct {
+	configMaps []*corev1.ConfigMap
+	secrets    []*corev1.Secret
+}
+
+// objects picks those of config-policy's namespace.
+func (d *documents) objects() (Objects, error) {
+	o := Objects{Namespace: DefaultNamespace, ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}}
+	for _, cm := range d.configMaps {
+		if cm.Name == PolicyName && cm.Namespace != "" {
+			o.Namespace = cm.Namespace
+		}
+	}
+	for _, cm := range d.configMaps {
+		if cm.Namespace != "" && cm.Namespace != o.Namespace && cm.Name != PolicyName {
+			continue
+		}
+		if o.ConfigMaps[cm.Name] != nil {
+			return Objects{}, fmt.Errorf("ConfigMap %s is defined twice", cm.Name)
+		}
+		o.ConfigMaps[cm.Name] = cm
+	}
+	for _, secret := range d.secrets {
+		if secret.Namespace != "" && secret.Namespace != o.Namespace {
+			continue
+		}
+		if o.Secrets[secret.Name] != nil {
+			return Objects{}, fmt.Errorf("Secret %s is defined twice", secret.Name)
+		}
+		o.Secrets[secret.Name] = secret
 	}
 	return o, nil
 }
@@ -93,7 +125,7 @@ func EachDocument(text []byte, fn func(document []byte) error) error {
 }
 
 // add takes a document in if it is a ConfigMap, a Secret or a list of objects.
-func (o *Objects) add(document []byte) error {
+func (d *documents) add(document []byte) error {
 	var head struct {
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
@@ -107,7 +139,7 @@ func (o *Objects) add(document []byte) error {
 		for i, item := range head.Items {
 			text, err := yaml.Marshal(item)
 			if err == nil {
-				err = o.add(text)
+				err = d.add(text)
 			}
 			if err != nil {
 				return fmt.Errorf("item %d: %w", i, err)
@@ -118,19 +150,13 @@ func (o *Objects) add(document []byte) error {
 		if err := yaml.UnmarshalStrict(document, cm); err != nil {
 			return fmt.Errorf("ConfigMap: %w", err)
 		}
-		if o.ConfigMaps[cm.Name] != nil {
-			return fmt.Errorf("ConfigMap %s is defined twice", cm.Name)
-		}
-		o.ConfigMaps[cm.Name] = cm
+		d.configMaps = append(d.configMaps, cm)
 	case "v1 Secret":
 		secret := &corev1.Secret{}
 		if err := yaml.UnmarshalStrict(document, secret); err != nil {
 			return fmt.Errorf("Secret: %w", err)
 		}
-		if o.Secrets[secret.Name] != nil {
-			return fmt.Errorf("Secret %s is defined twice", secret.Name)
-		}
-		o.Secrets[secret.Name] = secret
+		d.secrets = append(d.secrets, secret)
 	}
 	return nil
 }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/config"
+)
+
+// clusterOptions say which cluster, and where in it the configuration is.
+type clusterOptions struct {
+	kubeconfig, context, namespace string
+}
+
+// clusterReader reads the configuration's objects from a cluster.
+type clusterReader func(context.Context, clusterOptions) (config.Objects, error)
+
+// readCluster finds the cluster as kubectl does.
+func readCluster(ctx context.Context, o clusterOptions) (config.Objects, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.context}
+	settings, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return config.Objects{}, errors.New("there is no configuration: name files with --config, or a cluster with --kubeconfig and --context")
+	}
+	if err != nil {
+		return config.Objects{}, fmt.Errorf("the kubeconfig cannot be used: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(rest.AddUserAgent(settings, "connaisseur"))
+	if err != nil {
+		return config.Objects{}, fmt.Errorf("the cluster cannot be reached: %w", err)
+	}
+	return config.ReadCluster(ctx, client, o.namespace)
+}

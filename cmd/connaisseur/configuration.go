@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/config"
+)
+
+// source says where the configuration is.
+type source struct {
+	path string
+	clusterOptions
+	command *cobra.Command
+}
+
+// addSource adds the flags for where the configuration is.
+func addSource(cmd *cobra.Command) *source {
+	s := &source{command: cmd}
+	flags := cmd.Flags()
+	flags.StringVar(&s.path, "config", "", "file or folder of Kubernetes YAML with the ConfigMaps (and Secrets) of the configuration; without it, the cluster's are read")
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, $KUBECONFIG or ~/.kube/config")
+	flags.StringVar(&s.context, "context", "", "context of the kubeconfig")
+	flags.StringVar(&s.namespace, "system-namespace", config.DefaultNamespace, "namespace where Connaisseur and its configuration are")
+	complete(cmd, "context", cobra.NoFileCompletions)
+	complete(cmd, "system-namespace", cobra.NoFileCompletions)
+	return s
+}
+
+// read reads the configuration's objects.
+func (s *source) read(ctx context.Context, c *cli) (config.Objects, error) {
+	if s.path == "" {
+		return c.cluster(ctx, s.clusterOptions)
+	}
+	objects, err := config.ReadFiles(s.path)
+	if err != nil {
+		return objects, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	if s.command.Flags().Changed("system-namespace") {
+		objects.Namespace = s.namespace
+	}
+	return objects, nil
+}
+
+// load reads and builds the configuration; the error says everything that is
+// wrong with it.
+func (s *source) load(ctx context.Context, c *cli, o cache.Options) (config.Built, error) {
+	objects, err := s.read(ctx, c)
+	if err != nil {
+		return config.Built{}, err
+	}
+	built := config.NewBuilder(cache.New(o)).Build(objects)
+	return built, built.Errors.Err()
+}
+
+// effort says how to verify.
+type effort struct {
+	at      instant
+	timeout time.Duration
+}
+
+// addEffort adds the flags for how to verify.
+func addEffort(cmd *cobra.Command, each string) *effort {
+	e := &effort{}
+	cmd.Flags().Var(&e.at, "at", "decide as of this time (RFC 3339, or a date for its midnight in UTC) instead of now")
+	cmd.Flags().DurationVar(&e.timeout, "timeout", 30*time.Second, "how long the verification of "+each+" may take")
+	complete(cmd, "at", cobra.NoFileCompletions)
+	complete(cmd, "timeout", cobra.NoFileCompletions)
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if e.timeout <= 0 {
+			return fmt.Errorf("--timeout is %s, but must be longer than nothing", e.timeout)
+		}
+		return nil
+	}
+	return e
+}
+
+// cache is for one run: no verification in it has less time than the run.
+func (e *effort) cache(c *cli) cache.Options {
+	return cache.Options{Now: e.at.clock(c.now), FlightTimeout: e.timeout}
+}

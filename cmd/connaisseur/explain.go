@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/policy"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+)
+
+const explainHelp = `Say which rule of the policy applies to an image, which others match, and why
+that one precedes them. No registry is asked and no signature is looked at.
+
+The exit code is 0 if a rule applies, 1 if none does, in which case the webhook
+denies the image, and 2 if the command or the configuration is wrong.`
+
+const explainExamples = `  # Which rule of the current cluster applies to an image?
+  connaisseur explain docker.io/myorg/app:v1
+
+  # Which would, with the configuration in a folder, in namespace prod?
+  connaisseur explain nginx --config config/ -n prod`
+
+// explain makes the command that says which rule applies to an image.
+func (c *cli) explain() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "explain IMAGE",
+		Short:             "Say which rule of the policy applies to an image, and why",
+		Long:              explainHelp,
+		Example:           explainExamples,
+		Args:              exactlyOne("image"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	from, namespace := addSource(cmd), addNamespace(cmd)
+	format := addOutput(cmd, formatText, formatJSON, formatYAML)
+	cmd.RunE = running(func(cmd *cobra.Command, args []string) error {
+		ref, err := image.Parse(args[0])
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), clusterTimeout)
+		defer cancel()
+		built, err := from.load(ctx, c, cache.Options{})
+		if err != nil {
+			return err
+		}
+		e := newExplanation(built, ref, *namespace)
+		if format.value == formatText {
+			err = e.write(c.out)
+		} else {
+			err = encode(c.out, format.value, e)
+		}
+		if err == nil && e.Rule == nil {
+			return status(exitDenied)
+		}
+		return err
+	})
+	return cmd
+}
+
+// explanation says which rule applies. Its keys are part of the interface.
+type explanation struct {
+	Image     string `json:"image"`
+	Canonical string `json:"canonical"`
+	Namespace string `json:"namespace"`
+	// Rule is the one that applies; nil if none does.
+	Rule *ruleView `json:"rule,omitempty"`
+	// Others match too, in the order in which they would apply.
+	Others []*ruleView `json:"others,omitempty"`
+	Notes  []string    `json:"notes,omitempty"`
+}
+
+// ruleView is a rule that matches.
+type ruleView struct {
+	Index      int            `json:"index"`
+	Pattern    string         `json:"pattern"`
+	Canonical  string         `json:"canonicalPattern"`
+	Namespaces []string       `json:"namespaces,omitempty"`
+	Validator  validatorView  `json:"validator"`
+	Mode       verify.Mode    `json:"mode"`
+	With       map[string]any `json:"with,omitempty"`
+	// Because says why it precedes the next; empty for the last.
+	Because string `json:"because,omitempty"`
+}
+
+// validatorView is a rule's validator.
+type validatorView struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Approve is a static validator's answer.
+	Approve *bool `json:"approve,omitempty"`
+}
+
+func newExplanation(built config.Built, ref image.Reference, namespace string) explanation {
+	e := explanation{Image: ref.Original(), Canonical: ref.String(), Namespace: namespace}
+	matches := built.Snapshot.Policy.Matches(ref, namespace)
+	for i, match := range matches {
+		view := newRuleView(built, match)
+		if i == 0 {
+			e.Rule = view
+		} else {
+			e.Others = append(e.Others, view)
+		}
+	}
+	if len(matches) > 0 && matches[0].ByTag && ref.Digest() != "" {
+		e.Notes = append(e.Notes, claimNote(built.Snapshot, ref, namespace))
+	}
+	switch {
+	case namespace == built.Snapshot.Namespace:
+		e.Notes = append(e.Notes, fmt.Sprintf("The webhook does not look at namespace %q, where Connaisseur itself runs.", namespace))
+	case built.Snapshot.Features.Excludes(namespace):
+		e.Notes = append(e.Notes, fmt.Sprintf("The webhook does not look at namespace %q: excludedNamespaces in config-features lists it.", namespace))
+	}
+	return e
+}
+
+func newRuleView(built config.Built, match policy.Match) *ruleView {
+	rule, text := built.Snapshot.Rules[match.Index], built.Rules[match.Index]
+	return &ruleView{
+		Index:      match.Index,
+		Pattern:    rule.Pattern,
+		Canonical:  match.Pattern,
+		Namespaces: text.Namespaces,
+		Validator:  validatorView{Name: rule.ValidatorName, Type: text.ValidatorType, Approve: text.Approve},
+		Mode:       rule.Mode,
+		With:       text.With,
+		Because:    match.Because,
+	}
+}
+
+// claimNote says what the webhook does about a tag beside a digest, by which
+// the rule matched.
+func claimNote(snapshot *verify.Snapshot, ref image.Reference, namespace string) string {
+	otherwise := "no rule does, and the image is denied"
+	if match, ok := snapshot.Policy.Match(ref.WithoutTag(), namespace); ok {
+		otherwise = snapshot.Rules[match.Index].String() + " does"
+	}
+	return fmt.Sprintf("The rule matches by the tag, but beside a digest a tag is only a claim, which the runtime ignores. "+
+		"The webhook first asks the registry whether %q really stands for %s. Only then does this rule apply; otherwise %s.", ref.Tag(), ref.Digest(), otherwise)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+)
+
+// result is what was decided about an image, for output. Its keys are part of
+// the interface; those that are not always there are left out when empty.
+type result struct {
+	Image      string           `json:"image"`
+	Outcome    verify.Outcome   `json:"outcome"`
+	Allowed    bool             `json:"allowed"`
+	Digest     image.Digest     `json:"digest,omitempty"`
+	Rule       string           `json:"rule,omitempty"`
+	Validator  string           `json:"validator,omitempty"`
+	TrustRoots []string         `json:"trustRoots,omitempty"`
+	Reason     validator.Reason `json:"reason,omitempty"`
+	Message    string           `json:"message,omitempty"`
+}
+
+// newResult is for an image as it was typed.
+func newResult(typed string, v *verify.ImageVerdict) result {
+	r := result{
+		Image:      typed,
+		Outcome:    v.Outcome,
+		Allowed:    v.Admitted(),
+		Digest:     v.Digest,
+		TrustRoots: v.TrustRoots,
+		Reason:     v.Reason,
+		Message:    v.Message,
+	}
+	if v.Rule != nil {
+		r.Rule, r.Validator = v.Rule.String(), v.Rule.ValidatorName
+	}
+	return r
+}
+
+// summary sums outcomes up in an exit code: one denial outweighs all, and then
+// one that could not be checked.
+func summary(outcomes []verify.Outcome) error {
+	code := exitOK
+	for _, outcome := range outcomes {
+		switch outcome {
+		case verify.Trusted, verify.Allowed, verify.Skipped:
+		case verify.Inconclusive:
+			code = exitInconclusive
+		default:
+			return status(exitDenied)
+		}
+	}
+	if code != exitOK {
+		return status(code)
+	}
+	return nil
+}
+
+// encode writes a value as JSON or YAML.
+func encode(w io.Writer, format string, value any) error {
+	if format == formatYAML {
+		text, err := yaml.Marshal(value)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// printable replaces what could forge lines or steer a terminal: manifests and
+// registries' answers may be hostile.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
