@@ -149,6 +149,9 @@ func leafOf(certificate, key, bundle []byte, hosts []string, now time.Time) (*x5
 			return nil, err
 		}
 	}
+	if !now.Before(leaf.NotAfter) { // as withoutExpired sees it
+		return nil, errors.New("the certificate has expired")
+	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"go.uber.org/zap"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -47,12 +48,20 @@ var (
 
 // NewMutating makes the handler that pins references to verified digests.
 func NewMutating(engine verify.Engine, snapshots Snapshots, instruments *observability.Instruments, logger *zap.Logger) *Handler {
-	return &Handler{path: MutatePath, mutates: true, engine: engine, snapshots: snapshots, instruments: instruments, logger: logger}
+	h := NewValidating(engine, snapshots, instruments, logger)
+	h.path, h.mutates = MutatePath, true
+	return h
 }
 
 // NewValidating makes the handler that sees what will be stored: it denies
 // what is not verified, and what should be pinned but is not.
 func NewValidating(engine verify.Engine, snapshots Snapshots, instruments *observability.Instruments, logger *zap.Logger) *Handler {
+	if engine.Now == nil {
+		engine.Now = time.Now
+	}
+	// The caller would always be the same, and looking for it through the stack
+	// costs time for every line.
+	logger = logger.WithOptions(zap.WithCaller(false))
 	return &Handler{path: ValidatePath, engine: engine, snapshots: snapshots, instruments: instruments, logger: logger}
 }
 
@@ -133,7 +142,7 @@ func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
 func (h *Handler) record(ctx context.Context, d *decision) {
 	outcome, reason := d.outcome(), d.reason()
 	h.instruments.Admission(ctx, h.path, outcome, string(reason), d.took)
-	fields := []zap.Field{
+	fields := append(make([]zap.Field, 0, 16), // room for those that follow
 		zap.String("webhook", h.path),
 		zap.String("uid", string(d.request.UID)),
 		zap.String("operation", string(d.request.Operation)),
@@ -144,7 +153,7 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		zap.Bool("allowed", d.response.Allowed),
 		zap.String("outcome", outcome),
 		zap.Duration("took", d.took),
-	}
+	)
 	if d.request.DryRun != nil && *d.request.DryRun {
 		fields = append(fields, zap.Bool("dryRun", true))
 	}

@@ -176,17 +176,18 @@ func (w *watcher) report(ctx context.Context, c Change) {
 	}
 }
 
-// event tells those who look at the ConfigMap that it was refused.
+// event tells those who look at the ConfigMap that it was refused, or that it
+// is gone.
 func (w *watcher) event(kind, reason string, errs strict.Errors, force string) {
-	cm, err := w.configMaps.Get(source(errs))
-	if err != nil {
-		return // it was deleted; the log says so
+	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: w.namespace, Name: source(errs)}
+	if cm, err := w.configMaps.Get(about.Name); err == nil {
+		about.UID, about.ResourceVersion = cm.UID, cm.ResourceVersion
 	}
 	message := errs.Error() + "; " + force
 	if len(message) > 1000 { // Kubernetes takes 1,024
 		message = message[:1000] + "…"
 	}
-	w.events.Event(cm, kind, reason, message)
+	w.events.Event(about, kind, reason, message)
 }
 
 // source is the ConfigMap that the first error is about.

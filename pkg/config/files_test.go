@@ -77,8 +77,7 @@ func TestFilesThatCannotBeReadAreErrorsWithTheirName(t *testing.T) {
 		"a file is no YAML":            {entries{"a.yaml": "{"}, "a.yaml: document 1: "},
 		"a file is no object":          {entries{"a.yaml": "- x\n"}, "a.yaml: document 1: is no Kubernetes object"},
 		"a ConfigMap is misspelled":    {entries{"a.yaml": strings.Replace(policyYAML, "data:", "dat:", 1)}, "ConfigMap: "},
-		"a ConfigMap's value is none":  {entries{"a.yaml": policyYAML + "  x: [3]
-"}, "ConfigMap: "},
+		"a ConfigMap's value is none":  {entries{"a.yaml": policyYAML + "  x: [3]\n"}, "ConfigMap: "},
 		"a Secret is not base64":       {entries{"a.yaml": policyYAML + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {y: '&'}\n"}, "Secret: "},
 		"a ConfigMap is defined twice": {entries{"a.yaml": policyYAML, "b.yaml": policyYAML}, "ConfigMap config-policy is defined twice"},
 		"a list's item is defined twice": {entries{"a.yaml": policyYAML, "b.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: config-policy}}\n"},

@@ -5,6 +5,7 @@ import (
 	_ "crypto/sha512"
 	"errors"
 	"fmt"
+	"strconv"
 	"net/netip"
 	"slices"
 	"strings"
@@ -53,7 +54,9 @@ func Parse(s string) (Reference, error) {
 	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return Reference{}, fmt.Errorf("%q is not a valid image reference: %w", s, err)
+		// The library's text may repeat the reference, line breaks and all.
+		why := strings.Trim(strconv.Quote(err.Error()), `"`)
+		return Reference{}, fmt.Errorf("%q is not a valid image reference: %s", s, why)
 	}
 	host := reference.Domain(named)
 	registry, repository := canonicalName(host, reference.Path(named))
@@ -114,8 +117,8 @@ func splitPort(host string) (name, port string) {
 		return host, "443"
 	}
 	name, port = host[:i], host[i+1:]
-	if number := strings.TrimLeft(port, "0"); number != "" {
-		port = number
+	for len(port) > 1 && port[0] == '0' {
+		port = port[1:]
 	}
 	return name, port
 }

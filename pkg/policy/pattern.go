@@ -59,7 +59,7 @@ func compileAlternative(text string) (pattern, error) {
 	if err := checkSyntax(host, path, tag); err != nil {
 		return pattern{}, err
 	}
-	p := pattern{name: host + "/" + path, portShown: !isLiteral(host) && hasPort(host), tag: tag, digest: digest}
+	p := pattern{name: host + "/" + path, portShown: !isLiteral(host) && strings.Contains(bracketed.ReplaceAllString(host, ""), ":"), tag: tag, digest: digest}
 	if p.hostGlob, err = compileGlob(host); err != nil {
 		return pattern{}, err
 	}
@@ -146,9 +146,8 @@ func isAddress(component string) bool {
 
 var escapeBrackets = strings.NewReplacer("[", `\[`, "]", `\]`)
 
-func hasPort(host string) bool {
-	return strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']')
-}
+// bracketed is an address or a character class, whose colons begin no port.
+var bracketed = regexp.MustCompile(`\\?\[[^\]]*\]`)
 
 // What may stand in a part of a pattern that has a wildcard.
 var (
@@ -190,7 +189,7 @@ func (p *pattern) literalPrefix() string {
 // matchName tells whether registry and repository match.
 func (p *pattern) matchName(ref image.Reference) bool {
 	host := ref.Registry()
-	if p.portShown && !hasPort(host) {
+	if p.portShown && strings.LastIndexByte(host, ':') <= strings.LastIndexByte(host, ']') {
 		host += ":443"
 	}
 	return p.hostGlob.match(host) && p.pathGlob.match(ref.Repository())

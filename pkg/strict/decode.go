@@ -59,7 +59,7 @@ func Decode(path string, raw, out any) Errors {
 		TagName:    Tag,
 		Result:     out,
 		MatchName:  func(key, field string) bool { return key == field },
-		DecodeHook: wholeNumbers,
+		DecodeHook: fits,
 	})
 	if err != nil {
 		return Errors{Errorf(path, "%v", err)}
@@ -68,21 +68,35 @@ func Decode(path string, raw, out any) Errors {
 	return append(errs, translate(path, decoder.Decode(raw))...)
 }
 
-// wholeNumbers refuses numbers that the library would cut to fit an integer.
-func wholeNumbers(from, to reflect.Value) (any, error) {
-	fits := true
-	switch {
-	case to.CanInt() && from.CanFloat(), to.CanUint() && from.CanFloat():
-		fits = false
-	case to.CanInt() && from.CanUint():
-		fits = from.Uint() <= math.MaxInt64 && !to.OverflowInt(int64(from.Uint()))
-	case to.CanInt() && from.CanInt():
-		fits = !to.OverflowInt(from.Int())
-	}
-	if !fits {
+// fits refuses numbers that the library would cut to fit an integer, and what
+// it has no words for.
+func fits(from, to reflect.Value) (any, error) {
+	got := describe(from.Type())
+	switch kind := to.Kind(); {
+	case kind == reflect.Slice && from.Kind() != reflect.Slice:
+		return nil, fmt.Errorf("must be a list, not %s", got)
+	case (kind == reflect.Struct || kind == reflect.Map) && from.Kind() != reflect.Map:
+		return nil, fmt.Errorf("must be a mapping, not %s", got)
+	case (to.CanInt() || to.CanUint()) && from.CanFloat():
 		return nil, fmt.Errorf("must be a whole number, not %v", from)
+	case overflows(from, to):
+		return nil, fmt.Errorf("is %v, which is out of range", from)
 	}
 	return from.Interface(), nil
+}
+
+func overflows(from, to reflect.Value) bool {
+	switch {
+	case from.CanInt() && to.CanInt():
+		return to.OverflowInt(from.Int())
+	case from.CanInt() && to.CanUint():
+		return from.Int() < 0 || to.OverflowUint(uint64(from.Int()))
+	case from.CanUint() && to.CanInt():
+		return from.Uint() > math.MaxInt64 || to.OverflowInt(int64(from.Uint()))
+	case from.CanUint() && to.CanUint():
+		return to.OverflowUint(from.Uint())
+	}
+	return false
 }
 
 // Decode puts the object's fields into out.
@@ -167,7 +181,7 @@ func unknownKeys(path string, raw any, t reflect.Type) (errs Errors) {
 				}
 			}
 		}
-		if t.Kind() == reflect.Map {
+		if t.Kind() == reflect.Map && t.Elem().Kind() != reflect.Interface {
 			for _, key := range slices.Sorted(maps.Keys(value)) {
 				errs = append(errs, unknownKeys(join(path, key), value[key], t.Elem())...)
 			}

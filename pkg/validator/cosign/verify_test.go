@@ -1,0 +1,139 @@
+package cosign
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/registry"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+const signedHex = "2222222222222222222222222222222222222222222222222222222222222222"
+
+var signedDigest = v1.Hash{Algorithm: "sha256", Hex: signedHex}
+
+func goodPayload() string {
+	return `{"critical":{"identity":{"docker-reference":"x"},"image":{"docker-manifest-digest":"sha256:` + signedHex + `"},"type":"cosign container image signature"},"optional":null}`
+}
+
+// explosive is a verifier whose library has a bug.
+type explosive struct {
+	signature.Verifier
+	with any
+}
+
+func (e explosive) VerifySignature(io.Reader, io.Reader, ...signature.VerifyOption) error {
+	panic(e.with)
+}
+
+// T19: a panic in a library is one malformed signature. It neither ends the
+// process nor lets another key's verification fail.
+func TestT19APanicInTheLibraryIsAMalformedSignature(t *testing.T) {
+	t.Parallel()
+	candidate := registry.Signature{Payload: []byte(goodPayload()), Base64Signature: "AAAA"}
+	for _, with := range []any{"a text", errors.New("an error"), fmt.Stringer(nil), 42} {
+		key := trust.Key{ID: "0123", Verifiers: []signature.Verifier{explosive{with: with}}}
+		err := verify(t.Context(), key, candidate, signedDigest)
+		if err == nil || err.Reason != validator.MalformedSignature {
+			t.Errorf("panic(%v): got %v", with, err)
+		}
+	}
+}
+
+func TestAPanicForOneKeyLeavesTheOtherOnesSignature(t *testing.T) {
+	t.Parallel()
+	key, signer := testKey(t)
+	roots := trust.Root{Name: "default", Keys: []trust.Key{{ID: "bad", Verifiers: []signature.Verifier{explosive{with: "boom"}}}, key}}
+	candidate := registry.Signature{Payload: []byte(goodPayload()), Base64Signature: signText(t, signer, goodPayload())}
+	if ok, err := signedBy(t.Context(), roots, []registry.Signature{candidate}, signedDigest); !ok {
+		t.Error(err)
+	}
+}
+
+// The zero values accept nothing.
+func TestAKeyWithoutVerifiersAndAnEmptyQuorumAcceptNothing(t *testing.T) {
+	t.Parallel()
+	_, signer := testKey(t)
+	candidate := registry.Signature{Payload: []byte(goodPayload()), Base64Signature: signText(t, signer, goodPayload())}
+	if err := verify(t.Context(), trust.Key{}, candidate, signedDigest); err == nil {
+		t.Error("a key without verifiers accepted a signature")
+	}
+	if _, err := (&bound{}).check(t.Context(), []registry.Signature{candidate}, signedDigest); err == nil {
+		t.Error("the empty quorum accepted a signature")
+	}
+}
+
+func testKey(t testing.TB) (trust.Key, crypto.Signer) {
+	t.Helper()
+	signer := registrytest.Key(t)
+	keys, err := trust.ParseKeys(registrytest.PublicPEM(t, signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys[0], signer
+}
+
+func signText(t testing.TB, signer crypto.Signer, payload string) string {
+	t.Helper()
+	sum := sha256.Sum256([]byte(payload))
+	raw, err := signer.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// Whatever payload and signature a registry serves: without the private key
+// nothing is accepted, nothing panics, and the error has a reason. The one
+// signature that exists is accepted with its own payload only.
+func FuzzVerify(f *testing.F) {
+	key, signer := testKey(f)
+	payload := goodPayload()
+	text := signText(f, signer, payload)
+	f.Add([]byte(payload), "")
+	f.Add([]byte(payload), "AAAA")
+	f.Add([]byte("{"), text)
+	f.Add([]byte(strings.Replace(payload, "2", "3", 1)), text)
+	f.Add([]byte(payload+" "), text)
+	f.Add([]byte("null"), "MAYCAQACAQA=") // r = s = 0
+	f.Add([]byte(payload), "MAYCAQACAQA=")
+	f.Add([]byte(payload), "MAYCAQECAQE=")
+	f.Add([]byte(nil), "\x00")
+	f.Fuzz(func(t *testing.T, served []byte, signature string) {
+		if string(served) != payload { // otherwise it may be the signature itself
+			candidate := registry.Signature{Payload: served, Base64Signature: text}
+			if err := verify(context.Background(), key, candidate, signedDigest); err == nil {
+				t.Fatalf("accepted the payload %q", served)
+			}
+		}
+		if decoded, err := base64.StdEncoding.DecodeString(signature); err == nil && string(decoded) == mustDecode(text) {
+			return
+		}
+		candidate := registry.Signature{Payload: served, Base64Signature: signature}
+		err := verify(context.Background(), key, candidate, signedDigest)
+		if err == nil || err.Reason == "" || err.Message == "" {
+			t.Fatalf("accepted %q with the signature %q, or said nothing: %v", served, signature, err)
+		}
+	})
+}
+
+func mustDecode(text string) string {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
