@@ -46,7 +46,7 @@ func runImage(ctx context.Context, args []string) error {
 // user. It is the same, byte for byte, for the same program.
 func buildImage(program string) (v1.Image, error) {
 	config := v1.Config{User: nonroot, WorkingDir: "/"}
-	img := v1.Image(empty.Image)
+	img := empty.Image
 	if program != "" {
 		target := "/" + path.Base(program)
 		config.Entrypoint = []string{target}

@@ -17,7 +17,7 @@ const maxWarnings = 10
 
 // Reviewer tells what an edit of one of our ConfigMaps would do: what is wrong
 // with it, and what else is worth knowing.
-type Reviewer func(edited *corev1.ConfigMap) (rejections error, warnings []string)
+type Reviewer func(edited *corev1.ConfigMap) (warnings []string, rejections error)
 
 // ConfigHandler refuses edits of our ConfigMaps that are wrong.
 type ConfigHandler struct {
@@ -53,7 +53,7 @@ func (h *ConfigHandler) Admit(_ context.Context, req *admissionv1.AdmissionReque
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(req.Object.Raw, &edited); err != nil {
 		return denial(fmt.Sprintf("the ConfigMap cannot be read: %v", err))
 	}
-	rejections, warnings := h.review(&edited)
+	warnings, rejections := h.review(&edited)
 	if len(warnings) > maxWarnings {
 		warnings = append(warnings[:maxWarnings], fmt.Sprintf("and %d more; `connaisseur lint` shows all", len(warnings)-maxWarnings))
 	}

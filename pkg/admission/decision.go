@@ -112,6 +112,10 @@ func (d *decision) refuse() bool {
 	return true
 }
 
+// maxDenial bounds, in bytes, how much is said about images: hundreds have
+// room, and an object of thousands does not get an answer larger than itself.
+const maxDenial = 256 << 10
+
 // explain says which images are refused, each in a line of its own.
 func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 	var b strings.Builder
@@ -130,7 +134,11 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 		what = "must not run or could not be checked"
 	}
 	fmt.Fprintf(&b, "%d of %d images %s:", len(refused), len(verdict.Images), what)
-	for _, img := range refused {
+	for i, img := range refused {
+		if b.Len() > maxDenial {
+			fmt.Fprintf(&b, "\n  and %d more", len(refused)-i)
+			break
+		}
 		b.WriteString("\n  " + img.String())
 	}
 	given := map[string]bool{}

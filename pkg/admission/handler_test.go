@@ -352,14 +352,14 @@ func TestEachDecisionIsOneLineInTheLog(t *testing.T) {
 
 func TestEditsOfConfigMapsAreReviewed(t *testing.T) {
 	t.Parallel()
-	review := func(edited *corev1.ConfigMap) (error, []string) {
+	review := func(edited *corev1.ConfigMap) ([]string, error) {
 		switch edited.Data["do"] {
 		case "panic":
 			panic("a secret")
 		case "reject":
-			return errors.New("config-policy: policy[0]: no"), []string{"and this"}
+			return []string{"and this"}, errors.New("config-policy: policy[0]: no")
 		case "warn":
-			return nil, make([]string, 25)
+			return make([]string, 25), nil
 		}
 		return nil, nil
 	}

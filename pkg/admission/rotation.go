@@ -126,8 +126,8 @@ func (r *rotation) promote(secret *corev1.Secret, now time.Time) (*corev1.Secret
 		r.again(time.Second)
 		return nil, nil
 	}
-	since, err := time.Parse(time.RFC3339, secret.Annotations[publishedAnnotation])
-	if err != nil || since.After(now.Add(settle)) {
+	since := publishedSince(secret)
+	if since.IsZero() || since.After(now.Add(settle)) {
 		metav1.SetMetaDataAnnotation(&secret.ObjectMeta, publishedAnnotation, now.UTC().Format(time.RFC3339))
 		return secret, nil
 	}
@@ -141,6 +141,13 @@ func (r *rotation) promote(secret *corev1.Secret, now time.Time) (*corev1.Secret
 	}
 	delete(secret.Annotations, publishedAnnotation)
 	return secret, nil
+}
+
+// publishedSince is when the next pair's authority was seen to be published;
+// zero if it was not, or if the note cannot be read.
+func publishedSince(secret *corev1.Secret) time.Time {
+	since, _ := time.Parse(time.RFC3339, secret.Annotations[publishedAnnotation]) // zero if it fails
+	return since
 }
 
 // holds tells whether a published bundle has everything of another.

@@ -105,7 +105,7 @@ func (l lazy) With(fields []zapcore.Field) zapcore.Core {
 // Run serves until ctx ends, and then as long as requests still come in for
 // the grace period.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.http.Addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.http.Addr)
 	if err != nil {
 		return fmt.Errorf("cannot serve the webhooks: %w", err)
 	}
@@ -184,11 +184,12 @@ func peekUID(r io.Reader) (uid, version string) {
 		}
 		switch t := token.(type) {
 		case json.Delim:
-			if t == '{' {
+			switch {
+			case t == '{':
 				path = append(path, key)
-			} else if t == '}' && len(path) > 0 {
+			case t == '}' && len(path) > 0:
 				path = path[:len(path)-1]
-			} else {
+			default:
 				return uid, version // lists come after what is looked for
 			}
 			key = ""

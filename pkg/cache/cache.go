@@ -88,13 +88,13 @@ type cachedValidator struct {
 func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
 	k := newKey(v.fingerprint, req)
 	if e, ok := v.cache.lookup(k, v.policy); ok {
-		e.result.Cached = true
-		if e.denial != nil {
-			return validator.Result{}, e.denial
-		}
-		return e.result, nil
+		return e.outcome()
 	}
 	return fly(ctx, v.cache, "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
+		// Another flight may have landed between the look above and this one.
+		if e, ok := v.cache.lookup(k, v.policy); ok {
+			return e.outcome()
+		}
 		result, err := v.Validator.Validate(ctx, req)
 		v.cache.remember(k, result, err)
 		return result, err

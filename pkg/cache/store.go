@@ -38,6 +38,15 @@ type entry struct {
 	expires time.Time // zero: no more than the cache's own expiry
 }
 
+// outcome is what a validator answers with the entry.
+func (e entry) outcome() (validator.Result, error) {
+	if e.denial != nil {
+		return validator.Result{}, e.denial
+	}
+	e.result.Cached = true
+	return e.result, nil
+}
+
 // size estimates the memory that an entry takes, in bytes. The fingerprint is
 // shared by all entries of a rule.
 func (e entry) size(k key) int {

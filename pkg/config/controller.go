@@ -80,23 +80,23 @@ func NewController(store *Store, instruments *observability.Instruments) injecti
 
 // NewReviewer makes the function that reviews edits of our ConfigMaps, beside
 // the objects that the informers see.
-func NewReviewer(ctx context.Context) func(*corev1.ConfigMap) (error, []string) {
+func NewReviewer(ctx context.Context) func(*corev1.ConfigMap) ([]string, error) {
 	namespace := system.Namespace()
 	configMaps := configmapinformer.Get(ctx).Lister().ConfigMaps(namespace)
 	secrets := secretinformer.Get(ctx).Lister().Secrets(namespace)
 	// A builder of its own: what is only proposed must not close connections.
 	builder := NewBuilder(cache.New(cache.Options{}))
-	return func(edited *corev1.ConfigMap) (error, []string) {
+	return func(edited *corev1.ConfigMap) ([]string, error) {
 		o, err := list(namespace, configMaps, secrets)
 		if err != nil {
-			return err, nil
+			return nil, err
 		}
 		rejections, warnings := Review(builder, o, edited)
 		texts := make([]string, len(warnings))
 		for i, w := range warnings {
 			texts[i] = w.Error()
 		}
-		return rejections.Err(), texts
+		return texts, rejections.Err()
 	}
 }
 
@@ -120,7 +120,7 @@ func list(namespace string, configMaps corelisters.ConfigMapNamespaceLister, sec
 }
 
 // Reconcile offers what there is now. The informers have synced before.
-func (w *watcher) Reconcile(ctx context.Context, _ string) error {
+func (w *watcher) Reconcile(context.Context, string) error {
 	o, err := list(w.namespace, w.configMaps, w.secrets)
 	if err != nil {
 		return err

@@ -5,9 +5,9 @@ import (
 	_ "crypto/sha512"
 	"errors"
 	"fmt"
-	"strconv"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"

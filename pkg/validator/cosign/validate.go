@@ -91,8 +91,8 @@ func signedBy(ctx context.Context, root trust.Root, signatures []registry.Signat
 	var nearest *validator.Error
 	for _, key := range root.Keys {
 		for _, signature := range signatures {
-			if ctx.Err() != nil {
-				return false, nil // the caller looks at ctx
+			if err := ctx.Err(); err != nil {
+				return false, validator.AsError(err)
 			}
 			err := verify(ctx, key, signature, hash)
 			if err == nil {
