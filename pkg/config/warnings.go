@@ -22,7 +22,7 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 			found.Add(fmt.Sprintf("%s[%d].insecure", registriesKey, i), "whoever is on the way to %s can read and change what it says", r.Host)
 		}
 	}
-	found.From(PolicyName)
+	found = found.From(PolicyName)
 	for _, key := range o.keys(TrustRootsName) {
 		if _, read := reads["configmap/"+TrustRootsName+"/"+key]; !read {
 			found = append(found, &strict.Error{Source: TrustRootsName, Path: key, Message: "is used nowhere"})
