@@ -74,7 +74,7 @@ started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 
 build() {
   echo "building the webhook (a minute or two the first time)"
-  go build -C "$root" -trimpath -o "$run_dir/webhook" ./cmd/webhook
+  CGO_ENABLED=0 go build -C "$root" -trimpath -ldflags '-s -w' -o "$run_dir/webhook" ./cmd/webhook # as ko builds it
 }
 
 start() {
@@ -151,7 +151,9 @@ restart() {
 }
 
 down() {
-  manifests | kubectl delete --ignore-not-found --wait=false -f - >/dev/null || true
+  if kubectl get --raw /version >/dev/null 2>&1; then
+    manifests | kubectl delete --ignore-not-found --wait=false -f - >/dev/null
+  fi
   stop
   rm -f "$run_dir/pid" "$run_dir/kubeconfig"
 }

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"log"
+	"runtime"
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
@@ -37,7 +38,14 @@ func (e environment) certificate() admission.CertificateOptions {
 	return admission.CertificateOptions{SecretName: e.SecretName, ServiceName: e.ServiceName, ExtraHosts: e.ExtraHosts}
 }
 
+// ballastBytes are never touched and so take no memory, but count as heap: a
+// heap as small as ours is collected less often, which saves a tenth of the CPU
+// time of an admission, and a large one (many rules) does not grow in
+// proportion, as it would with a higher GOGC.
+const ballastBytes = 24 << 20
+
 func main() {
+	ballast := make([]byte, ballastBytes)
 	var env environment
 	if err := envconfig.Process("", &env); err != nil {
 		log.Fatal("The environment is not valid: ", err)
@@ -45,7 +53,9 @@ func main() {
 	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})))
 	served := make(chan struct{}) // closed when requests in flight have been answered
 	ctx := sharedmain.WithHealthProbesDisabled(signals.NewContext())
-	sharedmain.MainWithConfig(ctx, "webhook", injection.ParseAndGetRESTConfigOrDie(),
+	cluster := injection.ParseAndGetRESTConfigOrDie()
+	cluster.QPS, cluster.Burst = 50, 100 // a burst of edits must not delay the next one's effect
+	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
 			instruments, err := observability.New(otel.GetMeterProvider())
 			if err != nil {
@@ -60,6 +70,7 @@ func main() {
 		}),
 	)
 	<-served
+	runtime.KeepAlive(ballast)
 }
 
 // serve answers admission requests and probes until ctx ends.
