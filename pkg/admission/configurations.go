@@ -68,16 +68,29 @@ func (c *configurations) Reconcile(ctx context.Context, key string) error {
 	if len(authority) == 0 {
 		return nil // the Secret's change will bring us back
 	}
-	settings := feature.Default()
-	namespace := c.key.Namespace
+	owner, err := c.owner(ctx)
+	if err != nil {
+		return err
+	}
+	want := desired{authority: authority, namespace: c.key.Namespace, owner: owner}
 	if snapshot, err := c.snapshots(); err == nil {
-		settings = snapshot.Features
+		want.settings = &snapshot.Features
 	}
 	return errors.Join(
-		c.reconcileMutating(ctx, desired{authority, settings, namespace}),
-		c.reconcileValidating(ctx, WorkloadsName, desired{authority, settings, namespace}),
-		c.reconcileValidating(ctx, ConfigName, desired{authority, settings, namespace}),
+		c.reconcileMutating(ctx, want),
+		c.reconcileValidating(ctx, WorkloadsName, want),
+		c.reconcileValidating(ctx, ConfigName, want),
 	)
+}
+
+// owner is our namespace, with which the webhook configurations are to go: left
+// behind, they would block every Pod of the cluster.
+func (c *configurations) owner(ctx context.Context) ([]metav1.OwnerReference, error) {
+	namespace, err := c.client.CoreV1().Namespaces().Get(ctx, c.key.Namespace, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read our namespace: %w", err)
+	}
+	return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Namespace", Name: namespace.Name, UID: namespace.UID}}, nil
 }
 
 func (c *configurations) reconcileMutating(ctx context.Context, want desired) error {
@@ -89,11 +102,16 @@ func (c *configurations) reconcileMutating(ctx context.Context, want desired) er
 		return err
 	}
 	changed := current.DeepCopy()
+	changed.OwnerReferences = want.owner
 	for i := range changed.Webhooks {
 		w := &changed.Webhooks[i]
 		want.connect(&w.ClientConfig, MutatePath)
-		w.Rules, w.NamespaceSelector = workloadRules(), want.selector()
-		w.FailurePolicy, w.TimeoutSeconds = want.failurePolicy(), ptr.To(int32(want.settings.Webhook.TimeoutSeconds))
+		settings := want.settingsFor(w.Rules)
+		if settings == nil {
+			continue
+		}
+		w.Rules, w.NamespaceSelector = workloadRules(), want.selector(settings)
+		w.FailurePolicy, w.TimeoutSeconds = failurePolicy(settings), ptr.To(int32(settings.Webhook.TimeoutSeconds))
 		w.MatchPolicy, w.SideEffects = ptr.To(admissionregistrationv1.Equivalent), ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
 		w.ReinvocationPolicy = ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy)
 		w.ObjectSelector, w.MatchConditions = &metav1.LabelSelector{}, nil
@@ -114,13 +132,14 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 		return err
 	}
 	changed := current.DeepCopy()
+	changed.OwnerReferences = want.owner
 	for i := range changed.Webhooks {
 		w := &changed.Webhooks[i]
-		w.TimeoutSeconds = ptr.To(int32(want.settings.Webhook.TimeoutSeconds))
 		w.MatchPolicy = ptr.To(admissionregistrationv1.Equivalent)
 		w.ObjectSelector, w.MatchConditions = &metav1.LabelSelector{}, nil
 		if name == ConfigName {
 			want.connect(&w.ClientConfig, ConfigPath)
+			w.TimeoutSeconds = ptr.To(int32(feature.Default().Webhook.TimeoutSeconds))
 			w.Rules, w.NamespaceSelector = configRules(), want.ownNamespace()
 			w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNone)
 			// A broken start must be possible to repair.
@@ -128,9 +147,13 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 			continue
 		}
 		want.connect(&w.ClientConfig, ValidatePath)
-		w.Rules, w.NamespaceSelector = workloadRules(), want.selector()
+		settings := want.settingsFor(w.Rules)
+		if settings == nil {
+			continue
+		}
+		w.Rules, w.NamespaceSelector = workloadRules(), want.selector(settings)
 		w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
-		w.FailurePolicy = want.failurePolicy()
+		w.FailurePolicy, w.TimeoutSeconds = failurePolicy(settings), ptr.To(int32(settings.Webhook.TimeoutSeconds))
 	}
 	if equality.Semantic.DeepEqual(current, changed) {
 		return nil
@@ -142,8 +165,12 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 // desired is what webhook configurations are made from.
 type desired struct {
 	authority []byte
-	settings  feature.Settings
+	// settings is nil as long as there is no configuration. What one had set
+	// before a restart is then left alone, and the defaults are for a webhook
+	// that has no rules yet.
+	settings  *feature.Settings
 	namespace string
+	owner     []metav1.OwnerReference
 }
 
 // connect says how the API server reaches the webhook: by its Service, or by
@@ -155,17 +182,27 @@ func (d desired) connect(client *admissionregistrationv1.WebhookClientConfig, pa
 	}
 }
 
-func (d desired) failurePolicy() *admissionregistrationv1.FailurePolicyType {
-	return ptr.To(admissionregistrationv1.FailurePolicyType(d.settings.Webhook.FailurePolicy))
+// settingsFor is what a webhook is to be set to that has these rules; nil if it
+// is to be left alone.
+func (d desired) settingsFor(rules []admissionregistrationv1.RuleWithOperations) *feature.Settings {
+	if d.settings == nil && len(rules) == 0 {
+		defaults := feature.Default()
+		return &defaults
+	}
+	return d.settings
+}
+
+func failurePolicy(settings *feature.Settings) *admissionregistrationv1.FailurePolicyType {
+	return ptr.To(admissionregistrationv1.FailurePolicyType(settings.Webhook.FailurePolicy))
 }
 
 // selector leaves out our own namespace and those that are excluded, by a
 // label that no tenant can change.
-func (d desired) selector() *metav1.LabelSelector {
+func (d desired) selector(settings *feature.Settings) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
 		Key:      namespaceLabel,
 		Operator: metav1.LabelSelectorOpNotIn,
-		Values:   append([]string{d.namespace}, d.settings.ExcludedNamespaces...),
+		Values:   append([]string{d.namespace}, settings.ExcludedNamespaces...),
 	}}}
 }
 

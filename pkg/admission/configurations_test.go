@@ -52,7 +52,7 @@ func installed(client admissionregistrationv1.WebhookClientConfig) cluster {
 func reconcile(t testing.TB, c cluster, secret *corev1.Secret, snapshots Snapshots, leads bool) (cluster, int, error) {
 	t.Helper()
 	m, v := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
-	client := fake.NewSimpleClientset()
+	client := fake.NewSimpleClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "connaisseur", UID: "the namespace"}})
 	if c.mutating != nil {
 		_ = m.Add(c.mutating)
 		_ = client.Tracker().Add(c.mutating)
@@ -72,7 +72,12 @@ func reconcile(t testing.TB, c cluster, secret *corev1.Secret, snapshots Snapsho
 		}
 	}
 	err := r.Reconcile(quiet(t), r.key.String())
-	calls := len(client.Actions())
+	calls := 0
+	for _, action := range client.Actions() {
+		if action.GetVerb() != "get" {
+			calls++
+		}
+	}
 	after := cluster{validating: map[string]*admissionregistrationv1.ValidatingWebhookConfiguration{}}
 	if c.mutating != nil {
 		after.mutating, _ = client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), WorkloadsName, metav1.GetOptions{})
@@ -108,6 +113,13 @@ func TestTheConfigurationsAreFilledIn(t *testing.T) {
 		c := byService()
 		c.Service.Path, c.CABundle = &path, []byte("CA")
 		return c
+	}
+	for name, owners := range map[string][]metav1.OwnerReference{
+		"mutating": got.mutating.OwnerReferences, "validating": got.validating[WorkloadsName].OwnerReferences, "config": got.validating[ConfigName].OwnerReferences,
+	} {
+		if diff := cmp.Diff([]metav1.OwnerReference{{APIVersion: "v1", Kind: "Namespace", Name: "connaisseur", UID: "the namespace"}}, owners); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 	wantMutating := []admissionregistrationv1.MutatingWebhook{{
 		Name: "workloads", ClientConfig: connected("/mutate"), Rules: rules, FailurePolicy: ptr.To(admissionregistrationv1.Fail),
@@ -229,5 +241,28 @@ func TestAnAuthorityIsPublishedOnlyIfEveryWebhookHasIt(t *testing.T) {
 	m.Webhooks[1].ClientConfig.CABundle, v.Webhooks[1].ClientConfig.CABundle = []byte("B"), []byte("B")
 	if !everyMutating(m, []byte("B\n")) || !everyValidating(v, []byte("B\n")) {
 		t.Error("both are not enough")
+	}
+}
+
+// What somebody had set is not replaced by defaults just when a broken
+// configuration has everything denied.
+func TestWithoutAConfigurationWhatWasSetStays(t *testing.T) {
+	t.Parallel()
+	s := feature.Default()
+	s.ExcludedNamespaces, s.Webhook = []string{"cni"}, feature.Webhook{FailurePolicy: feature.Ignore, TimeoutSeconds: 3}
+	before, _, err := reconcile(t, installed(byService()), certificateWith("CA"), settings(s), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, _, err := reconcile(t, before, certificateWith("CA and another"), noSnapshot, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := after.mutating.Webhooks[0]
+	if diff := cmp.Diff(namespaces("connaisseur", "cni"), w.NamespaceSelector); diff != "" || *w.TimeoutSeconds != 3 || string(w.ClientConfig.CABundle) != "CA and another" {
+		t.Errorf("got %+v", w)
+	}
+	if v := after.validating[WorkloadsName].Webhooks[0]; *v.TimeoutSeconds != 3 || string(v.ClientConfig.CABundle) != "CA and another" {
+		t.Errorf("got %+v", v)
 	}
 }

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,8 +27,8 @@ type decision struct {
 
 // fail denies a request for which no verdict was reached.
 func (d *decision) fail(err error, format string, args ...any) {
-	d.err, d.verdict = err, nil
-	d.response = denial(fmt.Sprintf(format, args...) + " (" + string(validator.Internal) + ")")
+	d.err, d.verdict, d.response = err, nil, nil
+	d.response = denial(fmt.Sprintf(format, args...) + " (" + string(d.reason()) + ")")
 }
 
 func (d *decision) outcome() string {
@@ -39,15 +40,22 @@ func (d *decision) outcome() string {
 	case d.response.Allowed:
 		return verify.Skipped.String()
 	}
+	if !d.reason().Inconclusive() {
+		return verify.Denied.String()
+	}
 	return verify.Inconclusive.String()
 }
 
 func (d *decision) reason() validator.Reason {
 	switch {
-	case d.response.Allowed:
+	case d.response != nil && d.response.Allowed:
 		return ""
 	case d.verdict != nil:
 		return d.verdict.Reason()
+	}
+	var failure *validator.Error
+	if errors.As(d.err, &failure) {
+		return failure.Reason
 	}
 	return validator.Internal
 }
@@ -181,12 +189,15 @@ func denial(message string) *admissionv1.AdmissionResponse {
 	}}
 }
 
+// maxLogged bounds the images of one log line.
+const maxLogged = 50
+
 // imageLog writes images into the log line of a decision.
 type imageLog []verify.ImageVerdict
 
 // MarshalLogArray implements zapcore.ArrayMarshaler.
 func (l imageLog) MarshalLogArray(enc zapcore.ArrayEncoder) error {
-	for i := range l {
+	for i := range l[:min(len(l), maxLogged)] {
 		if err := enc.AppendObject((*imageEntry)(&l[i])); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"knative.dev/pkg/webhook"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
 )
@@ -118,12 +119,19 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 	}
 }
 
+// maxImages bounds the images of one object, so that there is time to look at
+// them all. It is far above what any node could run as one Pod.
+const maxImages = 500
+
 // request is what the engine is asked about an admission request.
 func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
 	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
 	w, err := workload.Extract(gvk, req.Object.Raw)
 	if err != nil {
 		return verify.Request{}, err
+	}
+	if len(w.Images) > maxImages {
+		return verify.Request{}, validator.Errorf(validator.TooLarge, "the object has %d images, and no more than %d are checked", len(w.Images), maxImages)
 	}
 	w.Namespace = req.Namespace // whatever the object says
 	if w.Name == "" {
@@ -137,6 +145,9 @@ func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
 	}
 	return out, nil
 }
+
+// maxLoggedMessage bounds, in bytes, the message of one log line.
+const maxLoggedMessage = 16 << 10
 
 // record leaves the decision's traces: metrics and one line in the log.
 func (h *Handler) record(ctx context.Context, d *decision) {
@@ -158,7 +169,7 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.Bool("dryRun", true))
 	}
 	if reason != "" {
-		fields = append(fields, zap.String("reason", string(reason)), zap.String("message", d.response.Result.Message))
+		fields = append(fields, zap.String("reason", string(reason)), zap.String("message", d.response.Result.Message[:min(len(d.response.Result.Message), maxLoggedMessage)]))
 	}
 	if d.err != nil {
 		fields = append(fields, zap.Error(d.err))

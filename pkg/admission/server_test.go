@@ -164,7 +164,7 @@ func TestTheServerGoesOnAfterAPanic(t *testing.T) {
 // net/http's own way to abort a response must reach net/http.
 func TestAnAbortIsPassedOn(t *testing.T) {
 	t.Parallel()
-	h := guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), zap.NewNop().Sugar())
+	h := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), zap.NewNop().Sugar())
 	defer func() {
 		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // it is the very value
 			t.Errorf("got %v", p)
@@ -210,7 +210,7 @@ func FuzzPeekUID(f *testing.F) {
 		recorder := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(body))
 		r.ContentLength = maxReview + 1
-		guard(http.NotFoundHandler(), zap.NewNop().Sugar()).ServeHTTP(recorder, r)
+		newGuard(http.NotFoundHandler(), zap.NewNop().Sugar()).ServeHTTP(recorder, r)
 		var answer admissionv1.AdmissionReview
 		if recorder.Code == http.StatusOK && (json.Unmarshal(recorder.Body.Bytes(), &answer) != nil || answer.Response == nil || answer.Response.Allowed || string(answer.Response.UID) != strings.ToValidUTF8(uid, "\ufffd")) {
 			t.Fatalf("answered %s", recorder.Body)

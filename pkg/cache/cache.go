@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
@@ -30,6 +31,7 @@ type Options struct {
 type Cache struct {
 	store         *store
 	flights       singleflight.Group
+	slots         *semaphore.Weighted
 	flightTimeout time.Duration
 	now           func() time.Time
 }
@@ -50,6 +52,7 @@ func New(o Options) *Cache {
 	}
 	return &Cache{
 		store:         newStore(o.MaxEntries, o.MaxBytes),
+		slots:         semaphore.NewWeighted(maxFlights),
 		flightTimeout: o.FlightTimeout,
 		now:           o.Now,
 	}

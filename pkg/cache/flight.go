@@ -6,8 +6,15 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
+
+// maxFlights bounds the verifications under way: those that nobody waits for
+// any more go on for a while, and whoever makes many of them must not take all
+// memory.
+const maxFlights = 2048
 
 // fly runs fn once for all that ask for the same key at the same time. A
 // flight goes on when the request that started it ends, within its own bound;
@@ -18,8 +25,14 @@ func fly[T any](ctx context.Context, c *Cache, key string, fn func(context.Conte
 	if err := ctx.Err(); err != nil {
 		return zero, validator.AsError(err) // nobody would wait for the flight
 	}
+	span := trace.SpanContextFromContext(ctx)
 	flight := c.flights.DoChan(key, func() (any, error) {
-		flightCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.flightTimeout)
+		if !c.slots.TryAcquire(1) {
+			return zero, validator.Errorf(validator.Timeout, "too many images are being verified at once; trying again may help")
+		}
+		defer c.slots.Release(1)
+		// Nothing of the request but its trace goes along: it may be large.
+		flightCtx, cancel := context.WithTimeout(trace.ContextWithSpanContext(context.Background(), span), c.flightTimeout)
 		defer cancel()
 		overdue := time.AfterFunc(c.flightTimeout, func() { c.flights.Forget(key) })
 		defer overdue.Stop()

@@ -2,13 +2,14 @@ package config
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"sync"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
@@ -168,8 +169,8 @@ func readCertificates(path, reference string, source trust.Source, errs *strict.
 		*errs = append(*errs, e)
 		return nil
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		errs.Add(path, "holds no PEM certificate")
+	if certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(text); err != nil || len(certificates) == 0 {
+		errs.Add(path, "must hold PEM certificates and nothing else")
 	}
 	return text
 }

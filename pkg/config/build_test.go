@@ -62,7 +62,7 @@ func TestT25WhatIsWrongIsSaidWithItsKeyPath(t *testing.T) {
 		"a registry is no host":          {objects(withRegistries("- host: a b\n")), []string{"config-policy: registries[0]: "}},
 		"a registry stands there twice":  {objects(withRegistries("- host: GHCR.io\n- host: ghcr.io:443\n  insecure: true\n")), []string{"config-policy: registries: "}},
 		"a registry's certs are missing": {objects(withRegistries("- host: example.org\n  cert: configmap://config-trust-roots/ca.pem\n")), []string{"config-policy: registries[0].cert: configmap://config-trust-roots/ca.pem: ConfigMap config-trust-roots does not exist"}},
-		"a registry's certs are a key":   {objects(withRegistries("- host: example.org\n  cert: configmap://config-trust-roots/ca.pem\n"), trustRoots(entries{"ca.pem": key})), []string{"config-policy: registries[0].cert: holds no PEM certificate", "config-policy: registries[0]: "}},
+		"a registry's certs are a key":   {objects(withRegistries("- host: example.org\n  cert: configmap://config-trust-roots/ca.pem\n"), trustRoots(entries{"ca.pem": key})), []string{"config-policy: registries[0].cert: must hold PEM certificates and nothing else", "config-policy: registries[0]: "}},
 		"a registry has an unknown key":  {objects(withRegistries("- host: example.org\n  insecur: true\n")), []string{`config-policy: registries[0].insecur: unknown key; did you mean "insecure"?`}},
 		"everything at once": {objects(
 			configMap(config.PolicyName, entries{

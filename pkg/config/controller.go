@@ -3,6 +3,8 @@ package config
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +32,10 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 )
 
+// keepTimeout bounds the writing of what is kept, behind which the next change
+// waits.
+const keepTimeout = 500 * time.Millisecond
+
 // everything is the one key that there is: a configuration is built whole.
 var everything = types.NamespacedName{Name: "configuration"}
 
@@ -48,7 +54,8 @@ type watcher struct {
 	instruments *observability.Instruments
 	events      record.EventRecorder
 	logger      *zap.SugaredLogger
-	restored    bool // what was kept has been looked at
+	restored    bool                   // what was kept has been looked at
+	good        atomic.Pointer[Change] // the newest good configuration, until it is kept
 }
 
 var _ controller.Reconciler = (*watcher)(nil)
@@ -120,14 +127,19 @@ func list(namespace string, configMaps corelisters.ConfigMapNamespaceLister, sec
 }
 
 // Reconcile offers what there is now. The informers have synced before.
-func (w *watcher) Reconcile(context.Context, string) error {
+func (w *watcher) Reconcile(ctx context.Context, _ string) error {
 	o, err := list(w.namespace, w.configMaps, w.secrets)
 	if err != nil {
 		return err
 	}
+	w.offer(o)
+	return w.keep(ctx)
+}
+
+func (w *watcher) offer(o Objects) {
 	if w.restored {
 		w.store.Offer(o)
-		return nil
+		return
 	}
 	w.restored = true
 	before, found := w.kept(o)
@@ -138,7 +150,6 @@ func (w *watcher) Reconcile(context.Context, string) error {
 	if found {
 		w.store.Restore(before)
 	}
-	return nil
 }
 
 // kept is the last good configuration of before a restart.
@@ -172,7 +183,7 @@ func (w *watcher) report(ctx context.Context, c Change) {
 	default:
 		w.instruments.Reload(ctx, "applied", c.Duration)
 		w.logger.Infow("The configuration is in force", "revision", c.Snapshot.Revision, "rules", len(c.Snapshot.Rules), "took", c.Duration)
-		w.keep(ctx, c)
+		w.good.Store(&c)
 	}
 }
 
@@ -200,24 +211,36 @@ func source(errs strict.Errors) string {
 	return PolicyName
 }
 
-// keep writes the configuration where a restart finds it. That it cannot be
-// written changes nothing about it.
-func (w *watcher) keep(ctx context.Context, c Change) {
+// keep writes the newest good configuration where a restart finds it. That it
+// cannot be written changes nothing about it; an error has it tried again.
+func (w *watcher) keep(ctx context.Context) error {
+	newest := w.good.Load()
+	if newest == nil {
+		return nil // it is kept, and replicas that disagree must not write in turns
+	}
 	into, err := w.configMaps.Get(LastGoodName)
 	switch {
 	case apierrors.IsNotFound(err):
 		w.logger.Warnf("ConfigMap %s is missing; a restart would not survive a broken edit", LastGoodName)
-		return
-	case err != nil, into.Annotations[RevisionAnnotation] == c.Snapshot.Revision:
-		return
+		return nil
+	case err != nil:
+		return err
+	case into.Annotations[RevisionAnnotation] == newest.Snapshot.Revision:
+		w.good.CompareAndSwap(newest, nil)
+		return nil
 	}
-	out, err := Keep(into, c)
-	if err == nil {
-		_, err = w.client.CoreV1().ConfigMaps(w.namespace).Update(ctx, out, metav1.UpdateOptions{})
+	out, err := Keep(into, *newest)
+	if err != nil {
+		w.logger.Warnw("The configuration cannot be kept for a restart", zap.Error(err))
+		return nil
 	}
-	if err != nil && !apierrors.IsConflict(err) { // another replica was faster
-		w.logger.Warnw("The configuration could not be kept for a restart", zap.Error(err))
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	if _, err = w.client.CoreV1().ConfigMaps(w.namespace).Update(ctx, out, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("the configuration could not be kept for a restart: %w", err)
 	}
+	w.good.CompareAndSwap(newest, nil)
+	return nil
 }
 
 func newRecorder(ctx context.Context) record.EventRecorder {

@@ -114,7 +114,10 @@ func TestT26AConfigurationThatCannotBeKeptIsInForce(t *testing.T) {
 	}
 	failing := newReplica(t, policyAllowing("nginx"), named(LastGoodName, nil))
 	failing.client.PrependReactor("update", "configmaps", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("down") })
-	if failing.reconcile(t) == "" {
+	if err := failing.Reconcile(t.Context(), ""); err == nil {
+		t.Error("that it could not be kept is not tried again")
+	}
+	if _, err := failing.store.Snapshot(); err != nil {
 		t.Error("with a failing API server nothing is in force")
 	}
 	garbage := named(LastGoodName, nil)

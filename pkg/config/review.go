@@ -18,6 +18,9 @@ import (
 // heal, or has to answer for, is a warning, since the order in which objects
 // are applied decides.
 func Review(b *Builder, o Objects, edited *corev1.ConfigMap) (rejections, warnings strict.Errors) {
+	if edited.Name == LastGoodName {
+		return nil, nil // the webhook's own, and written at each change
+	}
 	if err := checkExample(edited); err != nil {
 		rejections = append(rejections, err)
 	}

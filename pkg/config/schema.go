@@ -68,9 +68,27 @@ func parsePolicy(o Objects) (policyDocument, strict.Errors) {
 		if len(bad) == 0 {
 			bad = strict.Decode(key, raw, target)
 		}
+		if key == policyKey {
+			bad = append(bad, emptyNamespaces(raw)...)
+		}
 		errs = append(errs, bad...)
 	}
 	return doc, errs.From(PolicyName)
+}
+
+// emptyNamespaces finds the rules whose namespaces are there, but empty: a list
+// that a template left empty must not make the rule one for all namespaces.
+func emptyNamespaces(raw any) (errs strict.Errors) {
+	rules, _ := raw.([]any)
+	for i, rule := range rules {
+		fields, _ := rule.(map[string]any)
+		namespaces, ok := fields["namespaces"]
+		list, isList := namespaces.([]any)
+		if ok && (namespaces == nil || isList && len(list) == 0) {
+			errs.Add(fmt.Sprintf("%s[%d].namespaces", policyKey, i), "is empty; leave it out for all namespaces")
+		}
+	}
+	return errs
 }
 
 // parseMode takes the mode out of a rule's settings.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
@@ -36,6 +37,9 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 
 func ruleWarnings(doc policyDocument) strict.Errors {
 	var found strict.Errors
+	if len(doc.rules) == 0 {
+		found.Add(policyKey, "has no rule, so that every image is denied")
+	}
 	patterns := make([]policy.Rule, len(doc.rules))
 	for i, rule := range doc.rules {
 		patterns[i] = policy.Rule{Pattern: rule.Pattern, Namespaces: rule.Namespaces}
@@ -58,8 +62,8 @@ func ruleWarnings(doc policyDocument) strict.Errors {
 
 // admitsAnything tells whether a rule allows all images without a signature.
 func admitsAnything(doc policyDocument, rule ruleConfig) bool {
-	if rule.Pattern != "*" && rule.Pattern != "*:*" && rule.Pattern != "*/*" && rule.Pattern != "*/*:*" {
-		return false
+	if strings.Trim(rule.Pattern, "*?/:{},") != "" {
+		return false // it names something
 	}
 	name := rule.Validator
 	if name == "" {
