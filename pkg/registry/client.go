@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -9,9 +10,12 @@ import (
 
 const (
 	// maxPings and maxSessions bound what is remembered, in registries and in
-	// repositories with credentials.
-	maxPings    = 1024
-	maxSessions = 4096
+	// repositories with credentials; maxChallenge and maxAuthorization bound
+	// each. Together that is less than 20 MiB.
+	maxPings         = 256
+	maxSessions      = 1024
+	maxChallenge     = 4 << 10
+	maxAuthorization = 16 << 10
 	// openingBound bounds a ping and the getting of a token, whoever waits.
 	openingBound = 10 * time.Second
 	// renewAfter is how old a session must be to be opened anew when it is
@@ -25,6 +29,7 @@ type Client struct {
 	hosts    *hosts
 	guard    *guard
 	limits   Limits
+	budget   *budget
 	timeout  time.Duration
 	pings    *memo[*transport.Challenge]
 	sessions *memo[*session]
@@ -48,6 +53,7 @@ func New(options Options) (*Client, error) {
 		hosts:   h,
 		guard:   g,
 		limits:  options.Limits,
+		budget:  newBudget(options.Limits),
 		timeout: options.Timeout,
 		pings:   newMemo[*transport.Challenge](maxPings, openingBound),
 		// Opening a session may include a ping.
@@ -59,6 +65,16 @@ func New(options Options) (*Client, error) {
 
 // Close closes idle connections. The client can still be used.
 func (c *Client) Close() { c.guard.close() }
+
+// begin makes a call end in time and pay for what it reads, until end.
+func (c *Client) begin(ctx context.Context) (bounded context.Context, end func()) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, closeAccount := c.budget.open(ctx)
+	return ctx, func() {
+		cancel()
+		closeAccount()
+	}
+}
 
 // Access is what one holder of credentials sees of the registries. It is safe
 // for concurrent use.

@@ -13,7 +13,13 @@ import (
 	"time"
 )
 
-const maxHeaderBytes = 64 << 10
+const (
+	maxHeaderBytes = 64 << 10
+	// Anybody can name any number of hosts, each of which may keep its
+	// connections open.
+	maxIdleOrdinary = 256
+	maxIdleSpecial  = 64
+)
 
 // newGuard makes the connections' settings: hosts that are configured so have
 // their own, so that no other host can profit.
@@ -21,7 +27,7 @@ func newGuard(h *hosts, o Options) (*guard, error) {
 	g := &guard{
 		hosts:     h,
 		special:   map[string]*http.Transport{},
-		ordinary:  newHTTPTransport(&tls.Config{MinVersion: tls.VersionTLS12}, dialer{}),
+		ordinary:  newHTTPTransport(&tls.Config{MinVersion: tls.VersionTLS12}, dialer{}, maxIdleOrdinary),
 		userAgent: o.UserAgent,
 		proxy:     o.Proxy,
 	}
@@ -38,12 +44,12 @@ func newGuard(h *hosts, o Options) (*guard, error) {
 			roots.AppendCertsFromPEM([]byte(s.cas))
 			config.RootCAs = roots
 		}
-		g.special[host] = newHTTPTransport(config, dialer{local: s.insecure})
+		g.special[host] = newHTTPTransport(config, dialer{local: s.insecure}, maxIdleSpecial)
 	}
 	return g, nil
 }
 
-func newHTTPTransport(config *tls.Config, d dialer) *http.Transport {
+func newHTTPTransport(config *tls.Config, d dialer, maxIdle int) *http.Transport {
 	return &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxyOf(r.Context()), nil },
 		DialContext:            d.dial,
@@ -52,6 +58,7 @@ func newHTTPTransport(config *tls.Config, d dialer) *http.Transport {
 		ResponseHeaderTimeout:  15 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		MaxConnsPerHost:        64,
+		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true,

@@ -69,6 +69,15 @@ func (o *oversized) classified() *validator.Error {
 	return validator.Errorf(validator.TooLarge, "%w", o)
 }
 
+// unaffordable is the error for what the budget does not suffice for.
+func unaffordable(host string, err error) *validator.Error {
+	return &validator.Error{
+		Reason:  validator.RegistryUnavailable,
+		Message: fmt.Sprintf("what registry %s answers is not read: %v", host, err),
+		Err:     err,
+	}
+}
+
 // speaksPlainHTTP tells whether TLS failed because the other side has none.
 func speaksPlainHTTP(err error) bool {
 	var header tls.RecordHeaderError

@@ -2,10 +2,11 @@ package registry
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
 // question is one request to a repository.
@@ -56,15 +57,15 @@ func (c *Client) send(ctx context.Context, t target, s *session, q question) (*a
 	if err != nil {
 		return nil, c.guard.unreachable(ctx, t.host, err)
 	}
-	body, err := io.ReadAll(resp.Body) // in memory already
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, c.guard.unreachable(ctx, t.host, err)
+	defer resp.Body.Close()
+	read, ok := resp.Body.(*whole) // a copy would not be paid for
+	if !ok {
+		return nil, validator.Errorf(validator.Internal, "what registry %s answers went past its limits", t.host)
 	}
 	return &answer{
 		status:  resp.StatusCode,
 		header:  resp.Header,
-		body:    body,
+		body:    read.body,
 		foreign: resp.Request.URL.Host != s.host,
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"syscall"
 	"time"
 
@@ -116,19 +117,49 @@ func (g *guard) once(host string, req *http.Request) (*http.Response, error) {
 	if _, err := resp.Location(); err != nil && !errors.Is(err, http.ErrNoLocation) {
 		return nil, &refusal{"it redirects to something that is no URL"}
 	}
+	pay := accountOf(req.Context())
+	header := headerBytes(resp.Header)
+	if err := pay.take(header); err != nil {
+		return nil, unaffordable(host, err)
+	}
 	failed, limit := resp.StatusCode >= 300, limitOf(req.Context())
 	if failed {
 		limit = errorBytes
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := pay.readAtMost(limit, resp.Body)
 	switch {
-	case err != nil && !failed:
-		return nil, err
-	case int64(len(body)) > limit && !failed:
-		return nil, &oversized{host: host, limit: limit}
+	case errors.Is(err, errExhausted):
+		err = unaffordable(host, err)
+	case failed:
+		err = nil
+	case err == nil && int64(len(body)) > limit:
+		err = &oversized{host: host, limit: limit}
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body[:min(len(body), int(limit))]))
+	if err != nil {
+		pay.giveBack(header + int64(cap(body)))
+		return nil, err
+	}
+	body = body[:min(len(body), int(limit))]
+	resp.Body = &whole{
+		Reader: bytes.NewReader(body),
+		body:   body,
+		done:   sync.OnceFunc(func() { pay.giveBack(header) }),
+	}
 	return resp, nil
+}
+
+// whole is a body that is in memory and paid for until the call ends. Closing
+// it gives back what was paid for the headers, which few look at later.
+type whole struct {
+	*bytes.Reader
+	body []byte
+	done func()
+}
+
+// Close implements io.Closer.
+func (w *whole) Close() error {
+	w.done()
+	return nil
 }
 
 // worthRetrying tells whether a request that changes nothing failed in a way

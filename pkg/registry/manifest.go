@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"mime"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -27,10 +28,49 @@ type layers struct {
 }
 
 type layer struct {
-	MediaType   types.MediaType   `json:"mediaType"`
-	Digest      image.Digest      `json:"digest"`
-	Size        int64             `json:"size"`
-	Annotations map[string]string `json:"annotations"`
+	MediaType   types.MediaType `json:"mediaType"`
+	Digest      image.Digest    `json:"digest"`
+	Size        int64           `json:"size"`
+	Annotations annotations     `json:"annotations"`
+}
+
+// annotations are those that cosign uses; no others are kept, so that a
+// manifest full of them does not take many times its own size.
+type annotations map[string]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *annotations) UnmarshalJSON(data []byte) error {
+	*a = nil
+	if string(data) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return errors.New("annotations is not an object")
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value string
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if name, ok := key.(string); ok && ofCosign(name) {
+			if *a == nil {
+				*a = annotations{}
+			}
+			(*a)[name] = value
+		}
+	}
+	return nil
+}
+
+// ofCosign tells whether cosign gives an annotation its meaning: signature,
+// certificate, chain, log entry and timestamp.
+func ofCosign(name string) bool {
+	return strings.HasPrefix(name, "dev.cosignproject.cosign/") || strings.HasPrefix(name, "dev.sigstore.cosign/")
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -42,6 +43,42 @@ func TestParseManifest(t *testing.T) {
 				t.Errorf("got %d layers, over %t", len(m.Layers.list), m.Layers.over)
 			}
 		})
+	}
+}
+
+// T18: annotations that nobody looks at are not kept.
+func TestT18OnlyCosignsAnnotationsAreKept(t *testing.T) {
+	t.Parallel()
+	var many strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&many, `"%d":"",`, i)
+	}
+	for _, c := range []struct {
+		annotations string
+		kept        int
+		fails       bool
+	}{
+		{annotations: `{` + many.String() + `"dev.cosignproject.cosign/signature":"s","dev.sigstore.cosign/bundle":"b"}`, kept: 2},
+		{annotations: `{"dev.sigstore.cosign/bundle":"a","dev.sigstore.cosign/bundle":"b","dev.cosignproject.cosign/signature":"s"}`, kept: 2},
+		{annotations: `{"dev.sigstore.cosign":"a"}`},
+		{annotations: `{}`},
+		{annotations: `null`},
+		{annotations: `[]`, fails: true},
+		{annotations: `"x"`, fails: true},
+		{annotations: `{"x":1}`, fails: true},
+	} {
+		m, err := parseManifest(ociManifest, []byte(`{"layers":[{"annotations":`+c.annotations+`}]}`), 3)
+		if (err != nil) != c.fails {
+			t.Errorf("%.100s: %v", c.annotations, err)
+			continue
+		}
+		if c.fails {
+			continue
+		}
+		got := m.Layers.list[0].Annotations
+		if len(got) != c.kept || c.kept > 0 && (got["dev.sigstore.cosign/bundle"] != "b" || got[signatureAnnotation] != "s") {
+			t.Errorf("%.100s: kept %d", c.annotations, len(got))
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ func TestTokenServices(t *testing.T) {
 		want   validator.Reason
 	}{
 		{"T18: one without an end", registrytest.Endless(http.StatusOK), validator.TooLarge},
+		{"T18: one whose token is very long", registrytest.Body([]byte(`{"token":"` + strings.Repeat("secret", 3<<10) + `"}`)), validator.RegistryUnavailable},
+		{"T18: one whose access token is very long", registrytest.Body([]byte(`{"token":"x","access_token":"` + strings.Repeat("secret", 3<<10) + `"}`)), validator.RegistryUnavailable},
 		{"T28: one that throttles", registrytest.Status(http.StatusTooManyRequests), validator.RegistryThrottled},
 		{"T28: one that is down", registrytest.Status(http.StatusInternalServerError), validator.RegistryUnavailable},
 		{"one that refuses", registrytest.Status(http.StatusForbidden), validator.RegistryUnauthorized},

@@ -28,7 +28,8 @@ type Host struct {
 type Limits struct {
 	// ManifestBytes bounds one manifest.
 	ManifestBytes int64
-	// PayloadBytes bounds what one signature was made over.
+	// PayloadBytes bounds what one signature was made over; all of one image
+	// together may be eight times as large.
 	PayloadBytes int64
 	// Signatures bounds the signatures of one image.
 	Signatures int
@@ -48,6 +49,10 @@ func (l Limits) orDefaults() Limits {
 	l.Signatures = cmp.Or(max(l.Signatures, 0), d.Signatures)
 	return l
 }
+
+// allPayloads bounds the payloads of one image together. Signatures that differ
+// in nothing but the key have the same payload, which counts once.
+func (l Limits) allPayloads() int64 { return 8 * l.PayloadBytes }
 
 // Options are the settings of a Client. The zero value is ready for use and is
 // the strictest.

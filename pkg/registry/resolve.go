@@ -27,8 +27,8 @@ func (a *Access) Resolve(ctx context.Context, ref image.Reference) (image.Digest
 	if ref.Tag() == "" && ref.Digest() != "" {
 		return ref.Digest(), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.client.timeout)
-	defer cancel()
+	ctx, end := a.client.begin(ctx)
+	defer end()
 	t, err := a.client.hosts.target(ref)
 	if err != nil {
 		return "", err

@@ -73,6 +73,8 @@ func (a *Access) session(ctx context.Context, t target) (*session, error) {
 // open finds out how the registry wants to be spoken to and gets what
 // credentials or token it wants for pulling from the repository.
 func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, error) {
+	ctx, closeAccount := a.client.budget.open(ctx) // whoever started the flight may leave
+	defer closeAccount()
 	challenge, err := a.client.ping(ctx, t)
 	if err != nil {
 		return nil, 0, err
@@ -86,7 +88,10 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 		return nil, 0, err
 	}
 	if !strings.EqualFold(challenge.Scheme, "bearer") || login.RegistryToken != "" {
-		s.authorization = header(login)
+		if s.authorization = header(login); len(s.authorization) > maxAuthorization {
+			return nil, 0, validator.Errorf(validator.RegistryUnauthorized,
+				"the pull credentials for registry %s are longer than the %d bytes that are allowed; check the pull secrets", t.host, maxAuthorization)
+		}
 		return s, loginLifetime, nil
 	}
 	token, err := transport.Exchange(ctx, t.registry, authn.FromConfig(*login), a.client.guard,
@@ -94,7 +99,12 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 	if err != nil {
 		return nil, 0, classify(t.host, "a token for "+t.repository, err)
 	}
-	s.authorization = "Bearer " + cmp.Or(token.AccessToken, token.Token)
+	bearer := cmp.Or(token.AccessToken, token.Token)
+	if len(bearer) > maxAuthorization {
+		return nil, 0, validator.Errorf(validator.RegistryUnavailable,
+			"registry %s gives out a token for %s that is longer than the %d bytes that are allowed", t.host, t.repository, maxAuthorization)
+	}
+	s.authorization = "Bearer " + bearer
 	return s, tokenLifetime(token.ExpiresIn), nil
 }
 
@@ -102,12 +112,39 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 // specification, section "Determining Support".
 func (c *Client) ping(ctx context.Context, t target) (*transport.Challenge, error) {
 	return c.pings.get(ctx, t.host, func(ctx context.Context) (*transport.Challenge, time.Duration, error) {
+		ctx, closeAccount := c.budget.open(ctx)
+		defer closeAccount()
 		challenge, err := transport.Ping(ctx, t.registry, c.guard)
 		if err != nil {
 			return nil, 0, classify(t.host, "its API", err)
 		}
-		return challenge, pingLifetime, nil
+		if challengeBytes(challenge) > maxChallenge {
+			return nil, 0, validator.Errorf(validator.RegistryUnavailable,
+				"registry %s says in more than the %d bytes that are allowed where to get a token", t.host, maxChallenge)
+		}
+		return trimmed(challenge), pingLifetime, nil
 	})
+}
+
+// challengeBytes is how much a registry said.
+func challengeBytes(c *transport.Challenge) int {
+	n := len(c.Scheme)
+	for name, value := range c.Parameters {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+// trimmed is what transport.Exchange needs of a challenge, copied out of the
+// header, which would be kept with it.
+func trimmed(c *transport.Challenge) *transport.Challenge {
+	kept := &transport.Challenge{Scheme: strings.Clone(c.Scheme), Insecure: c.Insecure, Parameters: map[string]string{}}
+	for _, name := range []string{"realm", "service"} {
+		if value, ok := c.Parameters[name]; ok {
+			kept.Parameters[name] = strings.Clone(value)
+		}
+	}
+	return kept
 }
 
 // login asks the keychain for the credentials.

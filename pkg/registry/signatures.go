@@ -33,7 +33,7 @@ type Signature struct {
 	// Base64Signature is the signature over the payload, as it was found.
 	Base64Signature string
 	// Annotations hold the signature and what else belongs to it: certificate,
-	// chain, log entry, timestamp.
+	// chain, log entry, timestamp. None but cosign's own are there.
 	Annotations map[string]string
 }
 
@@ -51,8 +51,8 @@ func (a *Access) Signatures(ctx context.Context, ref image.Reference) ([]Signatu
 	if len(tag) > maxTagLength {
 		return nil, nil // cosign cannot store signatures of sha512 digests
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.client.timeout)
-	defer cancel()
+	ctx, end := a.client.begin(ctx)
+	defer end()
 	t, err := a.client.hosts.target(ref)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,11 @@ func candidates(what string, got *answer, limits Limits) ([]layer, error) {
 	if m.Layers.over {
 		return nil, validator.Errorf(validator.TooLarge, "%s are more than the %d that are allowed", what, limits.Signatures)
 	}
-	var found []layer
+	var (
+		found    []layer
+		sizes    = map[image.Digest]int64{}
+		together int64
+	)
 	for _, l := range m.Layers.list {
 		switch {
 		case l.MediaType != simpleSigning || l.Annotations[signatureAnnotation] == "":
@@ -94,6 +98,17 @@ func candidates(what string, got *answer, limits Limits) ([]layer, error) {
 			return nil, validator.Errorf(validator.MalformedSignature, "the manifest with %s is malformed: a layer has no valid digest and size", what)
 		case l.Size > limits.PayloadBytes:
 			return nil, validator.Errorf(validator.TooLarge, "%s: a payload is larger than the %d bytes that are allowed", what, limits.PayloadBytes)
+		}
+		size, again := sizes[l.Digest]
+		if again && size != l.Size {
+			return nil, validator.Errorf(validator.MalformedSignature, "the manifest with %s is malformed: it gives a payload two sizes", what)
+		}
+		if !again {
+			sizes[l.Digest] = l.Size
+			together += l.Size
+		}
+		if together > limits.allPayloads() {
+			return nil, validator.Errorf(validator.TooLarge, "%s: the payloads together are larger than the %d bytes that are allowed", what, limits.allPayloads())
 		}
 		found = append(found, l)
 	}
@@ -112,7 +127,7 @@ func (a *Access) withPayloads(ctx context.Context, t target, what string, found 
 		into := new([]byte)
 		payloads[l.Digest] = into
 		group.Go(func() (err error) {
-			*into, err = a.payload(ctx, t, what, l.Digest)
+			*into, err = a.payload(ctx, t, what, l)
 			return err
 		})
 	}
@@ -130,10 +145,11 @@ func (a *Access) withPayloads(ctx context.Context, t target, what string, found 
 	return signatures, nil
 }
 
-// payload fetches one blob. OCI distribution specification, section "Pulling
-// blobs".
-func (a *Access) payload(ctx context.Context, t target, what string, d image.Digest) ([]byte, error) {
-	got, err := a.ask(ctx, t, question{method: http.MethodGet, path: "blobs/" + string(d), limit: a.client.limits.PayloadBytes})
+// payload fetches one blob, of the size that the manifest says and no more. OCI
+// distribution specification, section "Pulling blobs".
+func (a *Access) payload(ctx context.Context, t target, what string, l layer) ([]byte, error) {
+	d := l.Digest
+	got, err := a.ask(ctx, t, question{method: http.MethodGet, path: "blobs/" + string(d), limit: l.Size})
 	switch {
 	case err != nil:
 		return nil, err
@@ -141,7 +157,7 @@ func (a *Access) payload(ctx context.Context, t target, what string, d image.Dig
 		return nil, validator.Errorf(validator.MalformedSignature, "%s are incomplete: registry %s does not have the payload %s", what, t.host, d)
 	case got.status != http.StatusOK:
 		return nil, got.refused(t, what)
-	case !matches(got.body, d):
+	case int64(len(got.body)) != l.Size, !matches(got.body, d):
 		return nil, validator.Errorf(validator.DigestMismatch, "registry %s sent something else than the payload %s that it was asked for", t.host, d)
 	}
 	return got.body, nil

@@ -21,7 +21,7 @@ func TestSignaturesAreWhatWasSigned(t *testing.T) {
 	reg := registrytest.New(t)
 	img := reg.Push(t, "team/app:v1")
 	for i := range 20 {
-		reg.Sign(t, img, registrytest.Key(t), registrytest.Payload(fmt.Append(nil, "payload ", i)), registrytest.Annotation("n", fmt.Sprint(i)))
+		reg.Sign(t, img, registrytest.Key(t), registrytest.Payload(fmt.Append(nil, "payload ", i)), registrytest.Annotation("dev.sigstore.cosign/n", fmt.Sprint(i)), registrytest.Annotation("n", "x"))
 	}
 	reg.Sign(t, img, registrytest.Key(t), registrytest.MediaType("application/vnd.in-toto+json"))
 	reg.Sign(t, img, registrytest.Key(t), registrytest.Signature(""))
@@ -30,7 +30,7 @@ func TestSignaturesAreWhatWasSigned(t *testing.T) {
 		t.Fatalf("got %d, %v", len(found), err)
 	}
 	for i, s := range found {
-		if string(s.Payload) != fmt.Sprint("payload ", i) || s.Annotations["n"] != fmt.Sprint(i) {
+		if string(s.Payload) != fmt.Sprint("payload ", i) || s.Annotations["dev.sigstore.cosign/n"] != fmt.Sprint(i) || len(s.Annotations) != 2 {
 			t.Errorf("signature %d has payload %q and annotations %v", i, s.Payload, s.Annotations)
 		}
 		if raw, err := base64.StdEncoding.DecodeString(s.Base64Signature); err != nil || len(raw) == 0 {
@@ -126,5 +126,82 @@ func TestMalformedLayers(t *testing.T) {
 			_, err := clientFor(t, reg).As(nil, "").Signatures(t.Context(), parse(t, img.ByDigest()))
 			wantReason(t, err, validator.MalformedSignature)
 		})
+	}
+}
+
+// layersOf stores a manifest with these layers as the signatures of an image.
+func layersOf(t *testing.T, reg *registrytest.Registry, img registrytest.Image, layers ...map[string]any) {
+	t.Helper()
+	for _, l := range layers {
+		l["mediaType"] = "application/vnd.dev.cosign.simplesigning.v1+json"
+		l["annotations"] = map[string]string{"dev.cosignproject.cosign/signature": "x"}
+	}
+	body, err := json.Marshal(map[string]any{"layers": layers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg.PutManifest(t, img.Repository, img.SignatureTag(), ociManifest, body)
+}
+
+// T18: a payload is as large as the manifest says, and no more of it is read.
+func TestT18PayloadsHaveTheirDeclaredSize(t *testing.T) {
+	t.Parallel()
+	payload := []byte("twelve bytes")
+	for _, c := range []struct {
+		name  string
+		sizes []int
+		want  validator.Reason
+	}{
+		{"as declared", []int{12}, ""},
+		{"as declared twice", []int{12, 12}, ""},
+		{"longer", []int{11}, validator.TooLarge},
+		{"not empty", []int{0}, validator.TooLarge},
+		{"shorter", []int{13}, validator.DigestMismatch},
+		{"two sizes", []int{12, 13}, validator.MalformedSignature},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			reg := registrytest.New(t)
+			img := reg.Push(t, "app:v1")
+			var layers []map[string]any
+			for _, size := range c.sizes {
+				layers = append(layers, map[string]any{"digest": reg.PutBlob(t, "app", payload), "size": size})
+			}
+			layersOf(t, reg, img, layers...)
+			found, err := clientFor(t, reg).As(nil, "").Signatures(t.Context(), parse(t, img.ByDigest()))
+			if c.want != "" {
+				wantReason(t, err, c.want)
+			} else if err != nil || len(found) != len(c.sizes) {
+				t.Errorf("got %d, %v", len(found), err)
+			}
+		})
+	}
+}
+
+// T18: what is too large together is not fetched, though each payload is small
+// enough; what many signatures share counts once.
+func TestT18PayloadsTogether(t *testing.T) {
+	t.Parallel()
+	for payloads, want := range map[int]validator.Reason{8: "", 9: validator.TooLarge} {
+		reg := registrytest.New(t)
+		img := reg.Push(t, "app:v1")
+		var layers []map[string]any
+		for i := range 3 * payloads {
+			blob := []byte(strings.Repeat(fmt.Sprint(i%payloads), 512))
+			layers = append(layers, map[string]any{"digest": reg.PutBlob(t, "app", blob), "size": len(blob)})
+		}
+		layersOf(t, reg, img, layers...)
+		client := newClient(t, registry.Options{Limits: registry.Limits{PayloadBytes: 512}, Hosts: []registry.Host{{Name: reg.Host(), Insecure: true}}})
+		found, err := client.As(nil, "").Signatures(t.Context(), parse(t, img.ByDigest()))
+		if want == "" {
+			if err != nil || len(found) != len(layers) {
+				t.Errorf("%d payloads: got %d, %v", payloads, len(found), err)
+			}
+			continue
+		}
+		wantReason(t, err, want)
+		if n := reg.Requests()[registrytest.BlobGet]; n > 0 {
+			t.Errorf("%d payloads were fetched", n)
+		}
 	}
 }
