@@ -139,7 +139,7 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 		w.ObjectSelector, w.MatchConditions = &metav1.LabelSelector{}, nil
 		if name == ConfigName {
 			want.connect(&w.ClientConfig, ConfigPath)
-			w.TimeoutSeconds = ptr.To(int32(feature.Default().Webhook.TimeoutSeconds))
+			w.TimeoutSeconds = ptr.To(int32(want.settingsFor(nil).Webhook.TimeoutSeconds))
 			w.Rules, w.NamespaceSelector = configRules(), want.ownNamespace()
 			w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNone)
 			// A broken start must be possible to repair.

@@ -61,8 +61,8 @@ func New(o Options) *Cache {
 // Len is the number of entries and the memory they take, in bytes.
 func (c *Cache) Len() (entries, bytes int) { return c.store.len() }
 
-// Policy says what is remembered, and for how long.
-type Policy struct {
+// Retention says what is remembered, and for how long.
+type Retention struct {
 	// Expiry is for how long a result holds; 0 remembers nothing.
 	Expiry time.Duration
 	// Denials remembers denials too, for at most 5 s.
@@ -72,17 +72,17 @@ type Policy struct {
 // Wrap puts the cache in front of a validator and of the resolver that goes
 // with it. A tag's digest is remembered only together with the verification of
 // that digest.
-func (c *Cache) Wrap(v validator.Validator, r validator.Resolver, policy Policy) (validator.Validator, validator.Resolver) {
+func (c *Cache) Wrap(v validator.Validator, r validator.Resolver, retention Retention) (validator.Validator, validator.Resolver) {
 	fingerprint := v.Fingerprint()
-	return &cachedValidator{Validator: v, cache: c, policy: policy, fingerprint: fingerprint},
-		&cachedResolver{resolver: r, cache: c, policy: policy, fingerprint: fingerprint}
+	return &cachedValidator{Validator: v, cache: c, retention: retention, fingerprint: fingerprint},
+		&cachedResolver{resolver: r, cache: c, retention: retention, fingerprint: fingerprint}
 }
 
 // cachedValidator decorates a validator.
 type cachedValidator struct {
 	validator.Validator
 	cache       *Cache
-	policy      Policy
+	retention   Retention
 	fingerprint string
 }
 
@@ -90,12 +90,12 @@ type cachedValidator struct {
 // one.
 func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
 	k := newKey(v.fingerprint, req)
-	if e, ok := v.cache.lookup(k, v.policy); ok {
+	if e, ok := v.cache.lookup(k, v.retention); ok {
 		return e.outcome()
 	}
 	return fly(ctx, v.cache, "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
 		// Another flight may have landed between the look above and this one.
-		if e, ok := v.cache.lookup(k, v.policy); ok {
+		if e, ok := v.cache.lookup(k, v.retention); ok {
 			return e.outcome()
 		}
 		result, err := v.Validator.Validate(ctx, req)
@@ -108,7 +108,7 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 type cachedResolver struct {
 	resolver    validator.Resolver
 	cache       *Cache
-	policy      Policy
+	retention   Retention
 	fingerprint string
 }
 
@@ -120,7 +120,7 @@ func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (im
 	}
 	req.Image = req.Image.WithDigest("")
 	k := newKey(r.fingerprint, req)
-	if e, ok := r.cache.lookup(k, r.policy); ok && e.denial == nil && e.result.Digest != "" {
+	if e, ok := r.cache.lookup(k, r.retention); ok && e.denial == nil && e.result.Digest != "" {
 		return e.result.Digest, nil
 	}
 	return fly(ctx, r.cache, "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
@@ -129,17 +129,17 @@ func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (im
 }
 
 // lookup finds an entry that may still be used.
-func (c *Cache) lookup(k key, policy Policy) (entry, bool) {
-	if policy.Expiry <= 0 {
+func (c *Cache) lookup(k key, retention Retention) (entry, bool) {
+	if retention.Expiry <= 0 {
 		return entry{}, false
 	}
 	e, ok := c.store.get(k)
 	if !ok {
 		return entry{}, false
 	}
-	expiry := policy.Expiry
+	expiry := retention.Expiry
 	if e.denial != nil {
-		if !policy.Denials {
+		if !retention.Denials {
 			return entry{}, false
 		}
 		expiry = min(expiry, denialExpiry)

@@ -26,7 +26,7 @@ const expiry = 30 * time.Second
 var (
 	digestA = image.Digest("sha256:" + strings.Repeat("a", 64))
 	digestB = image.Digest("sha256:" + strings.Repeat("b", 64))
-	always  = cache.Policy{Expiry: expiry, Denials: true}
+	always  = cache.Retention{Expiry: expiry, Denials: true}
 )
 
 // fake is a validator and a resolver that count what they are asked.
@@ -285,15 +285,15 @@ func TestHowLongOutcomesAreRemembered(t *testing.T) {
 	denied := validator.Errorf(validator.NoSignature, "not signed")
 	for name, c := range map[string]struct {
 		err    error
-		policy cache.Policy
+		policy cache.Retention
 		after  time.Duration
 		cached bool
 	}{
 		"a denial for 5 s":                              {denied, always, 5*time.Second - 1, true},
 		"a denial not after 5 s":                        {denied, always, 5 * time.Second, false},
-		"a denial no longer than a result":              {denied, cache.Policy{Expiry: time.Second, Denials: true}, time.Second, false},
-		"a denial not where that is switched off":       {denied, cache.Policy{Expiry: expiry}, 0, false},
-		"nothing where that is switched off":            {nil, cache.Policy{}, 0, false},
+		"a denial no longer than a result":              {denied, cache.Retention{Expiry: time.Second, Denials: true}, time.Second, false},
+		"a denial not where that is switched off":       {denied, cache.Retention{Expiry: expiry}, 0, false},
+		"nothing where that is switched off":            {nil, cache.Retention{}, 0, false},
 		"T28: an outage never":                          {validator.Errorf(validator.RegistryUnavailable, "down"), always, 0, false},
 		"T28: throttling never":                         {validator.Errorf(validator.RegistryThrottled, "slow"), always, 0, false},
 		"a refused access never":                        {validator.Errorf(validator.RegistryUnauthorized, "no"), always, 0, false},
@@ -410,7 +410,7 @@ func TestConcurrentCallersShareOneVerification(t *testing.T) {
 			time.Sleep(time.Second)
 			return digestA, nil
 		}}
-		v, r := cache.New(cache.Options{}).Wrap(f, f, cache.Policy{}) // nothing is remembered, and yet
+		v, r := cache.New(cache.Options{}).Wrap(f, f, cache.Retention{}) // nothing is remembered, and yet
 		req := request(t, "example.org/app:v1")
 		var wg sync.WaitGroup
 		for range 64 {
@@ -494,7 +494,7 @@ func TestAStuckFlightIsNotJoinedAfterItsBound(t *testing.T) {
 			}
 			return validator.Result{Digest: digestA}, nil
 		}}
-		v, _ := cache.New(cache.Options{FlightTimeout: 3 * time.Second}).Wrap(f, f, cache.Policy{})
+		v, _ := cache.New(cache.Options{FlightTimeout: 3 * time.Second}).Wrap(f, f, cache.Retention{})
 		req := request(t, "example.org/app:v1")
 		ask := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -30,7 +30,7 @@ func TestT18FlightsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := stuck{make(chan context.Context, maxFlights+1)}
-		v, _ := New(Options{}).Wrap(s, nil, Policy{})
+		v, _ := New(Options{}).Wrap(s, nil, Retention{})
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), contextKey{}, "a large review"), time.Second)
 		defer cancel()
 		validate := func(i int) error {

@@ -261,7 +261,7 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 	if errs = append(errs, bad...); len(errs) > 0 {
 		return rule, errs
 	}
-	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, named.resolver, cache.Policy{
+	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, named.resolver, cache.Retention{
 		Expiry:  features.Cache.Expiry(),
 		Denials: features.Cache.CacheErrors,
 	})

@@ -301,8 +301,8 @@ func (s signedImage) registries() string {
 
 func decide(t testing.TB, s *verify.Snapshot, reference string) verify.ImageVerdict {
 	t.Helper()
-	req := verify.Request{Workload: &workload.Workload{}, Namespace: "prod"}
-	return verify.Engine{Now: time.Now}.Image(t.Context(), s, req, reference)
+	req := verify.Request{Workload: &workload.Workload{Images: []workload.Image{{Reference: reference}}}, Namespace: "prod"}
+	return verify.Engine{Now: time.Now}.Verify(t.Context(), s, req).Images[0]
 }
 
 // The whole way, from text to a verdict.

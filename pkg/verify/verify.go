@@ -95,13 +95,6 @@ func exemption(snapshot *Snapshot, req Request, nothingChanged bool) string {
 	return ""
 }
 
-// Image decides about one image by itself.
-func (e Engine) Image(ctx context.Context, snapshot *Snapshot, req Request, reference string) ImageVerdict {
-	verdict := e.image(ctx, snapshot, req, reference)
-	verdict.Image.Reference = reference
-	return verdict
-}
-
 // image decides about one image. A panic denies this image and nothing else.
 func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string) (verdict ImageVerdict) {
 	start := e.now()

@@ -516,18 +516,6 @@ func TestADenialSaysWhichImageWhereAndWhy(t *testing.T) {
 	}
 }
 
-// The command line asks about single images with the same engine.
-func TestASingleImageIsDecidedAboutAlike(t *testing.T) {
-	t.Parallel()
-	s := snapshot(t, rule{pattern: "*:*", namespaces: []string{"prod"}, fake: &fake{validate: trusts}})
-	if got := (verify.Engine{}).Image(t.Context(), s, verify.Request{Namespace: "prod"}, "nginx"); got.Outcome != verify.Trusted || got.Image.Reference != "nginx" {
-		t.Errorf("got %+v", got)
-	}
-	if got := (verify.Engine{}).Image(t.Context(), s, verify.Request{Namespace: "dev"}, "nginx"); got.Reason != validator.NoMatchingRule {
-		t.Errorf("got %+v", got)
-	}
-}
-
 func TestOutcomesAreText(t *testing.T) {
 	t.Parallel()
 	for outcome, want := range map[verify.Outcome]string{verify.Denied: "Denied", verify.Inconclusive: "Inconclusive", verify.Skipped: "Skipped", verify.Allowed: "Allowed", verify.Trusted: "Trusted"} {
