@@ -20,7 +20,8 @@ usage: hack/demo.sh [--node] [--keep]
           (needs root on Debian)
   --keep  leave the cluster and the webhook running afterwards
 
-Uses the cluster of hack/cluster.sh if that is up, and otherwise starts it.
+Uses the cluster of hack/cluster.sh if that is up, and otherwise starts it. It
+puts a policy and a key of its own in the place of those in that cluster.
 Ends with 0 only if every outcome was the expected one.
 USAGE
 }
@@ -246,7 +247,8 @@ main() {
   start_webhook
 
   step "A policy: the demo's images must be signed by us, everything else is denied"
-  kubectl create namespace "$namespace" >/dev/null 2>&1 || true
+  kubectl delete namespace "$namespace" --ignore-not-found >/dev/null # of a demo before this one
+  kubectl create namespace "$namespace" >/dev/null
   until kubectl -n "$namespace" get serviceaccount default >/dev/null 2>&1; do sleep 0.1; done
   kubectl -n connaisseur create configmap config-trust-roots --from-file="$work/ours.pub" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   signed_only | kubectl apply -f -

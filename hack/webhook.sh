@@ -121,6 +121,9 @@ up() {
     return
   fi
   build
+  if [[ $(kubectl get namespace "$namespace" -o 'jsonpath={.status.phase}' --ignore-not-found) == Terminating ]]; then
+    kubectl wait --for=delete "namespace/$namespace" --timeout=60s >/dev/null # what a down has left
+  fi
   manifests | kubectl apply -f - >/dev/null
   kubeconfig_of_webhook
   : >"$run_dir/log"
@@ -145,9 +148,11 @@ restart() {
     echo "error: the webhook does not run" >&2
     return 1
   fi
+  build
   stop
   start
   wait_for ready ready
+  echo "the webhook answers again at https://$host:$port"
 }
 
 down() {
@@ -169,7 +174,10 @@ case ${1-} in
   restart) restart ;;
   down) down ;;
   env) env_of_webhook ;;
-  log) cat "$run_dir/log" ;;
+  log)
+    [[ -f $run_dir/log ]] || { echo "error: there is no log; hack/webhook.sh up starts the webhook" >&2 && exit 1; }
+    cat "$run_dir/log"
+    ;;
   -h | --help) usage ;;
   *)
     usage >&2

@@ -38,6 +38,9 @@ func Review(b *Builder, o Objects, edited *corev1.ConfigMap) (rejections, warnin
 			rejections = append(rejections, e)
 		}
 	}
+	if len(rejections) > 0 {
+		return rejections, warnings // others would be about what could not be read
+	}
 	for _, w := range built.Warnings {
 		if w.Source == edited.Name {
 			warnings = append(warnings, w)

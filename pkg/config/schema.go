@@ -2,9 +2,11 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
@@ -50,6 +52,19 @@ type policyDocument struct {
 	registries []registryConfig
 }
 
+// defaultPolicy is what holds as long as nothing is configured: everything is
+// denied but Kubernetes' own images. It is here and not in the shipped
+// ConfigMap so that installing again leaves alone what somebody has set there.
+func defaultPolicy() ([]validatorConfig, []ruleConfig) {
+	return []validatorConfig{
+			{Name: "allow", Type: static.Type, Settings: map[string]any{"approve": true}},
+			{Name: "deny", Type: static.Type, Settings: map[string]any{"approve": false}},
+		}, []ruleConfig{
+			{Pattern: "*:*", Validator: "deny"},
+			{Pattern: "registry.k8s.io/*:*", Validator: "allow"},
+		}
+}
+
 // parsePolicy reads config-policy.
 func parsePolicy(o Objects) (policyDocument, strict.Errors) {
 	var doc policyDocument
@@ -58,7 +73,11 @@ func parsePolicy(o Objects) (policyDocument, strict.Errors) {
 	}
 	var errs strict.Errors
 	targets := map[string]any{validatorsKey: &doc.validators, policyKey: &doc.rules, registriesKey: &doc.registries}
-	for _, key := range o.keys(PolicyName) {
+	keys := o.keys(PolicyName)
+	if !slices.Contains(keys, validatorsKey) && !slices.Contains(keys, policyKey) {
+		doc.validators, doc.rules = defaultPolicy()
+	}
+	for _, key := range keys {
 		target, ok := targets[key]
 		if !ok {
 			errs.Add(key, "unknown key%s", strict.Suggest(key, []string{validatorsKey, policyKey, registriesKey}))

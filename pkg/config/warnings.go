@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +30,11 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 			found = append(found, &strict.Error{Source: TrustRootsName, Path: key, Message: "is used nowhere"})
 		}
 	}
+	for _, what := range slices.Sorted(maps.Keys(reads)) {
+		if name, ok := strings.CutPrefix(what, "secret/"); ok && reads[what] == "error" {
+			found = append(found, &strict.Error{Source: PolicyName, Path: validatorsKey, Message: fmt.Sprintf("k8s://%s is not there (yet); what is signed with it is denied meanwhile", name)})
+		}
+	}
 	if features.Webhook.FailurePolicy == feature.Ignore {
 		found = append(found, &strict.Error{Source: FeaturesName, Path: "webhook.failurePolicy", Message: "Ignore admits everything while the webhook cannot be reached"})
 	}
@@ -46,6 +52,9 @@ func ruleWarnings(doc policyDocument) strict.Errors {
 		at := fmt.Sprintf("%s[%d]", policyKey, i)
 		if rule.With[modeKey] == string(verify.InsecureValidateOnly) {
 			found.Add(at+".with.mode", "what was verified is not pinned, so that something else may run")
+		}
+		if name, _, _ := strings.Cut(rule.Pattern, ":"); strings.Contains(name, ".") && !strings.ContainsAny(name, "/*@") {
+			found.Add(at+".pattern", "means an image %q of Docker Hub; for a registry write %q", "library/"+name, name+"/*:*")
 		}
 		if admitsAnything(doc, rule) {
 			found.Add(at, "admits every image, signed or not, for which there is no other rule")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,10 @@ type Object struct {
 // Key is the path of one of the object's keys.
 func (o Object) Key(name string) string { return join(o.Path, name) }
 
+// unquoted finds the most frequent mistake in a policy: to YAML, "*" begins the
+// name of something that was defined before.
+var unquoted = regexp.MustCompile(`(?m)^[^#"']*[:\-] +\*`)
+
 // YAML reads a document of a configuration value. A key that stands twice in
 // one mapping is an error.
 func YAML(path, text string) (any, Errors) {
@@ -41,7 +46,11 @@ func YAML(path, text string) (any, Errors) {
 			}
 			return nil, errs
 		}
-		return nil, Errors{Errorf(path, "is not valid YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))}
+		hint := ""
+		if unquoted.MatchString(text) {
+			hint = `; a value that begins with "*" must be put into quotes`
+		}
+		return nil, Errors{Errorf(path, "is not valid YAML: %s%s", strings.TrimPrefix(err.Error(), "yaml: "), hint)}
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, Errors{Errorf(path, `has more than one YAML document; remove the line "---"`)}

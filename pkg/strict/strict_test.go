@@ -135,7 +135,7 @@ func TestErrors(t *testing.T) {
 		{"a document that is broken behind one that is not", "count: 1\n---\n{", []string{`doc: has more than one YAML document; remove the line "---"`}},
 		{"no YAML", "{", []string{"doc: is not valid YAML: line 1: did not find expected node content"}},
 		{"a tab", "a:\n\t- b", []string{"doc: is not valid YAML: line 2: found character that cannot start any token"}},
-		{"an anchor that is not there", "count: *a", []string{"doc: is not valid YAML: unknown anchor 'a' referenced"}},
+		{"an anchor that is not there", "count: *a", []string{`doc: is not valid YAML: unknown anchor 'a' referenced; a value that begins with "*" must be put into quotes`}},
 		{"an anchor within itself", "items: &a [*a]", []string{"doc: is not valid YAML: anchor 'a' value contains itself"}},
 		{"everything at once", "cuont: 1\nenabled: 3\nitems: [{nmae: a, threshold: x}, {required: b}]", []string{
 			`doc.cuont: unknown key; did you mean "count"?`,

@@ -80,7 +80,7 @@ func loadKey(path string, config KeyConfig, source Source) (Root, *strict.Error)
 		return root, strict.Errorf(path, "%v", err)
 	}
 	material, err := ref.Read(source)
-	if _, _, isSecret := ref.Secret(); isSecret && err != nil {
+	if _, _, isSecret := ref.Secret(); isSecret && errors.Is(err, ErrNotThere) {
 		root.Unavailable = fmt.Errorf("%s: %w", config.Key, err)
 		return root, nil
 	}
