@@ -18,7 +18,7 @@ usage: hack/test.sh [STEP…]
 Without a step, all of them:
   lint          golangci-lint
   unit          go test, with the race detector where there is a C compiler
-  fuzz          each fuzz test for ${FUZZTIME:-5s} (FUZZTIME)
+  fuzz          each fuzz test for ${FUZZTIME:-3s} (FUZZTIME)
   bench         each benchmark once, so that they keep working
   demo          hack/demo.sh, the webhook as a process of this machine
   node          hack/demo.sh --node, where this is root on Debian
@@ -53,7 +53,7 @@ step_fuzz() {
   local package name
   while read -r package name; do
     echo "$package $name"
-    go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-5s}" "$package" | tail -n 1
+    go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-3s}" "$package" | tail -n 1
   done < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -EHo '^func Fuzz[A-Za-z0-9_]+' |
     sed -E 's|^(.*)/[^/]+:func (.*)$|./\1 \2|')
 }

@@ -17,7 +17,7 @@ func FuzzParse(f *testing.F) {
 		"GHCR.io/org/app", "ghcr.io:443/org/app:v1", "ghcr.io:0443/app", "index.docker.io/nginx", "registry-1.docker.io/nginx",
 		"Docker.io:443/nginx", "localhost/app", "localhost:5000/a/b/c:v1@" + sha256b, "LOCALHOST/x", "MyOrg/app", "registry:443/app",
 		"[::1]:5000/app", "[0:0::1]/app", "[::ffff:7f00:1]/x", "169.254.169.254/x", "evil.io/registry.k8s.io/pause:1",
-		"https://ghcr.io/app", "a//b", "../../etc/passwd", "nginx:", "nginx@", ":", "@", "/", "a:b:c", "ghcr.io./x", "\xff",
+		"https://ghcr.io/app", "a//b", "../../etc/passwd", "nginx:", "nginx@", ":", "@", "/", "a:b:c", "0_0.0/0", "ghcr.io./x", "\xff",
 		strings.Repeat("a", 64), strings.Repeat("a.", 130) + "io/x", "registry-1.docker.io/" + strings.Repeat("a", 250),
 	} {
 		f.Add(seed)

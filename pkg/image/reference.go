@@ -59,6 +59,10 @@ func Parse(s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("%q is not a valid image reference: %s", s, why)
 	}
 	host := reference.Domain(named)
+	if host == "" {
+		// The library takes a host that is none for a part of the path.
+		return Reference{}, fmt.Errorf("%q is not a valid image reference: what stands before the first / is not the name of a registry", s)
+	}
 	registry, repository := canonicalName(host, reference.Path(named))
 	if max(len(host), len(registry)) > maxHost || len(repository) > maxRepository {
 		return Reference{}, fmt.Errorf("%q is not a valid image reference: its host is longer than %d or its repository longer than %d bytes", s, maxHost, maxRepository)
