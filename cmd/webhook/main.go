@@ -5,7 +5,6 @@ import (
 	"context"
 	"log"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
@@ -77,7 +76,6 @@ func main() {
 // serve answers admission requests and probes until ctx ends.
 func serve(ctx context.Context, env environment, store *config.Store, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
-	time.AfterFunc(3*time.Second, debug.FreeOSMemory) // what only the start needed
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))

@@ -22,13 +22,18 @@ import (
 // bytes.
 const maxReview = 3 << 20
 
-// maxReviews bounds the reviews that are worked on at a time, in bytes. Each
-// takes several times its size in memory.
-const maxReviews = 24 << 20
+const (
+	// maxReviews bounds the large reviews that are worked on at a time, in
+	// bytes. Each takes several times its size in memory.
+	maxReviews = 24 << 20
+	// smallReview is what never waits, in bytes: nearly every review is
+	// smaller, and whoever is slow to send large ones must not hold it up.
+	smallReview = 128 << 10
+)
 
 // guard answers what knative's handler does not: a review that is too large,
 // one without a request, at which it panics, and any other panic. It starts the
-// clock, and makes reviews wait for which there is no memory.
+// clock, and makes large reviews wait for which there is no memory.
 type guard struct {
 	next     http.Handler
 	logger   *zap.SugaredLogger
@@ -61,11 +66,13 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if size < 0 {
 		size = maxReview
 	}
-	if err := g.reviews.Acquire(ctx, size); err != nil {
-		http.Error(w, "too many large objects are being checked ("+string(validator.Timeout)+")", http.StatusServiceUnavailable)
-		return
+	if size > smallReview {
+		if err := g.reviews.Acquire(ctx, size); err != nil {
+			http.Error(w, "too many large objects are being checked ("+string(validator.Timeout)+")", http.StatusServiceUnavailable)
+			return
+		}
+		defer g.reviews.Release(size)
 	}
-	defer g.reviews.Release(size)
 	g.next.ServeHTTP(w, r.WithContext(ctx))
 }
 

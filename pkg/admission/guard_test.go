@@ -43,26 +43,32 @@ func TestReviewsWaitForMemory(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	busy := make(chan struct{}, 16)
-	g := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	g := newGuard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ContentLength <= smallReview {
+			return
+		}
 		busy <- struct{}{}
 		<-release
 	}), zap.NewNop().Sugar())
-	post := func(timeout string) int {
+	post := func(timeout string, size int) int {
 		recorder := httptest.NewRecorder()
-		r := httptest.NewRequest(http.MethodPost, MutatePath+"?timeout="+timeout, bytes.NewReader(make([]byte, maxReview)))
+		r := httptest.NewRequest(http.MethodPost, MutatePath+"?timeout="+timeout, bytes.NewReader(make([]byte, size)))
 		g.ServeHTTP(recorder, r)
 		return recorder.Code
 	}
 	const fit = maxReviews / maxReview
 	codes := make(chan int, fit)
 	for range fit {
-		go func() { codes <- post("20s") }()
+		go func() { codes <- post("20s", maxReview) }()
 	}
 	for range fit {
 		<-busy
 	}
-	if code := post("50ms"); code != http.StatusServiceUnavailable {
+	if code := post("50ms", maxReview); code != http.StatusServiceUnavailable {
 		t.Errorf("one too many got %d", code)
+	}
+	if code := post("50ms", smallReview); code != http.StatusOK {
+		t.Errorf("a small one got %d", code)
 	}
 	close(release)
 	for range fit {
