@@ -104,6 +104,9 @@ func (o Objects) SecretEntry(namespace, name, key string) ([]byte, error) {
 	return value, nil
 }
 
+// Remote implements trust.Source.
+func (o Objects) Remote(trust.Remote) ([]byte, error) { return nil, trust.ErrUnavailable }
+
 // recorder is a trust.Source that notes what was read, so that a change of
 // just that can be noticed.
 type recorder struct {

@@ -91,3 +91,5 @@ func (o *objects) entry(reference string) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("it %w", trust.ErrNotThere)
 }
+
+func (*objects) Remote(trust.Remote) ([]byte, error) { return nil, trust.ErrUnavailable }

@@ -22,7 +22,27 @@ const (
 type Source interface {
 	ConfigMapEntry(name, key string) ([]byte, error)
 	SecretEntry(namespace, name, key string) ([]byte, error)
+	// Remote returns what was last fetched from outside of the cluster, never
+	// waiting for more than a moment. An error that is ErrUnavailable says that
+	// it was not, yet.
+	Remote(where Remote) ([]byte, error)
 }
+
+// Remote is trust material that is fetched from outside of the cluster, and
+// kept up to date in the background. One of the two is set.
+type Remote struct {
+	// KMS is the URI of a public key: awskms://, gcpkms://, azurekms:// or
+	// hashivault://. It is fetched as PEM.
+	KMS string
+	// TUF is the URL of a TUF repository, whose trusted_root.json is fetched;
+	// Root is the repository's root of trust, a root.json, and empty for that
+	// of Sigstore's public-good instance.
+	TUF, Root string
+}
+
+// ErrUnavailable is the cause of an error about trust material that could not
+// be fetched, yet. Whatever needs it cannot be checked; nothing else is wrong.
+var ErrUnavailable = errors.New("is not available")
 
 // ErrNotThere is the cause of an error about an object or an entry that does
 // not exist (yet).

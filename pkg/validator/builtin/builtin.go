@@ -55,9 +55,18 @@ func newStatic(name string, settings strict.Object, deps Dependencies) (Configur
 }
 
 func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured, validator.Resolver, strict.Errors) {
-	access := deps.Registry.As(nil, "")
-	configured, errs := cosign.New(settings, deps.Trust, access)
-	return configured, resolver{access}, errs
+	configured, errs := cosign.New(settings, cosign.Dependencies{Trust: deps.Trust, Open: deps.open})
+	return configured, configured, errs
+}
+
+// open gives access to registries with a validator's settings for it.
+func (d Dependencies) open(settings strict.Object, config registry.AccessConfig) (cosign.Access, strict.Errors) {
+	var errs strict.Errors
+	if config != (registry.AccessConfig{}) {
+		errs.Add(settings.Key("auth"), "is not supported yet")
+	}
+	access := d.Registry.As(nil, "")
+	return func(context.Context, validator.Identity) (cosign.Registry, error) { return access, nil }, errs
 }
 
 // resolver resolves tags with a validator's access to registries.

@@ -14,6 +14,19 @@ import (
 // Type is the validator's type in the configuration.
 const Type = "cosign"
 
+// Dependencies is what the validator is built from.
+type Dependencies struct {
+	// Trust gives the material of trust roots.
+	Trust trust.Source
+	// Open gives access to registries with the validator's settings for it.
+	// Errors have the paths of the keys in settings.
+	Open func(settings strict.Object, access registry.AccessConfig) (Access, strict.Errors)
+}
+
+// Access is what somebody sees of the registries. The error is a
+// *validator.Error.
+type Access func(ctx context.Context, who validator.Identity) (Registry, error)
+
 // Registry is what the validator needs of a registry.
 type Registry interface {
 	// Resolve returns the digest that the reference's tag stands for.
@@ -25,21 +38,32 @@ type Registry interface {
 
 // Cosign is a configured validator, yet without the settings of a rule.
 type Cosign struct {
-	roots    []trust.Root
-	registry Registry
+	roots  []trust.Root
+	access Access
 }
 
 // New reads the validator's settings.
-func New(settings strict.Object, source trust.Source, access Registry) (*Cosign, strict.Errors) {
+func New(settings strict.Object, deps Dependencies) (*Cosign, strict.Errors) {
 	var config struct {
-		TrustRoots []trust.KeyConfig `config:"trustRoots"`
+		registry.AccessConfig `config:",squash"`
+		TrustRoots            []trust.KeyConfig `config:"trustRoots"`
 	}
 	errs := settings.Decode(&config)
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	roots, errs := trust.LoadKeys(settings.Key("trustRoots"), config.TrustRoots, source)
-	return &Cosign{roots: roots, registry: access}, errs
+	access, errs := deps.Open(settings, config.AccessConfig)
+	roots, more := trust.LoadKeys(settings.Key("trustRoots"), config.TrustRoots, deps.Trust)
+	return &Cosign{roots: roots, access: access}, append(errs, more...)
+}
+
+// Resolve implements validator.Resolver.
+func (c *Cosign) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {
+	access, err := c.access(ctx, req.Identity)
+	if err != nil {
+		return "", err
+	}
+	return access.Resolve(ctx, req.Image)
 }
 
 // ruleConfig is what a rule may say under "with".
@@ -61,7 +85,7 @@ func (c *Cosign) Bind(with strict.Object) (validator.Validator, strict.Errors) {
 	}
 	return &bound{
 		quorum:      quorum,
-		registry:    c.registry,
+		access:      c.access,
 		fingerprint: fmt.Sprintf("%s %s", Type, quorum.Fingerprint()),
 	}, nil
 }

@@ -1,6 +1,7 @@
 package cosign_test
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ func (s secrets) SecretEntry(_, name, _ string) ([]byte, error) {
 	return nil, fmt.Errorf("%s %w", name, trust.ErrNotThere)
 }
 
+func (secrets) Remote(trust.Remote) ([]byte, error) { return nil, trust.ErrUnavailable }
+
 // root is a trust root of the configuration; several keys are several PEM
 // blocks.
 type root struct {
@@ -51,7 +54,10 @@ func configure(roots []root, source trust.Source, access cosign.Registry) (*cosi
 	for _, r := range roots {
 		list = append(list, map[string]any{"name": r.name, "key": r.key})
 	}
-	return cosign.New(strict.Object{Path: "validators[0]", Fields: map[string]any{"trustRoots": list}}, source, access)
+	open := func(strict.Object, registry.AccessConfig) (cosign.Access, strict.Errors) {
+		return func(context.Context, validator.Identity) (cosign.Registry, error) { return access, nil }, nil
+	}
+	return cosign.New(strict.Object{Path: "validators[0]", Fields: map[string]any{"trustRoots": list}}, cosign.Dependencies{Trust: source, Open: open})
 }
 
 // with is a rule's settings, which always have to switch the transparency log

@@ -14,7 +14,7 @@ import (
 // bound is a Cosign with the settings of one rule.
 type bound struct {
 	quorum      trust.Quorum
-	registry    Registry
+	access      Access
 	fingerprint string
 }
 
@@ -23,9 +23,13 @@ func (b *bound) Fingerprint() string { return b.fingerprint }
 
 // Validate resolves a tag once, and verifies the signatures of that digest.
 func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
+	access, err := b.access(ctx, req.Identity)
+	if err != nil {
+		return validator.Result{}, err
+	}
 	ref := req.Image
 	if ref.Digest() == "" {
-		digest, err := b.registry.Resolve(ctx, ref)
+		digest, err := access.Resolve(ctx, ref)
 		if err != nil {
 			return validator.Result{}, err
 		}
@@ -35,7 +39,7 @@ func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.
 	if err != nil {
 		return validator.Result{}, validator.Errorf(validator.InvalidReference, "cannot use the digest: %w", err)
 	}
-	signatures, err := b.registry.Signatures(ctx, ref)
+	signatures, err := access.Signatures(ctx, ref)
 	if err != nil {
 		return validator.Result{}, err
 	}
