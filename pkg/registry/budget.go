@@ -32,7 +32,7 @@ type budget struct{ left *semaphore.Weighted }
 // newBudget makes a budget that suffices for at least two images, whatever the
 // operator allows each.
 func newBudget(l Limits) *budget {
-	return &budget{left: semaphore.NewWeighted(max(leastBudget, 2*(l.ManifestBytes+l.allPayloads())))}
+	return &budget{left: semaphore.NewWeighted(max(leastBudget, 2*(l.ManifestBytes+max(l.allPayloads(), l.allAttestations()))))}
 }
 
 // open makes the requests of a context pay from one account, until it is

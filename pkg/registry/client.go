@@ -16,6 +16,9 @@ const (
 	maxSessions      = 1024
 	maxChallenge     = 4 << 10
 	maxAuthorization = 16 << 10
+	// maxForms bounds of how many repositories and registries it is remembered
+	// in which form signatures are found there: less than 2 MiB.
+	maxForms = 8192
 	// openingBound bounds a ping and the getting of a token, whoever waits.
 	openingBound = 10 * time.Second
 	// renewAfter is how old a session must be to be opened anew when it is
@@ -33,6 +36,7 @@ type Client struct {
 	timeout  time.Duration
 	pings    *memo[*transport.Challenge]
 	sessions *memo[*session]
+	habits   *memo[habit]
 
 	renewAfter time.Duration
 }
@@ -58,6 +62,7 @@ func New(options Options) (*Client, error) {
 		pings:   newMemo[*transport.Challenge](maxPings, openingBound),
 		// Opening a session may include a ping.
 		sessions: newMemo[*session](maxSessions, 2*openingBound),
+		habits:   newMemo[habit](maxForms, openingBound),
 
 		renewAfter: renewAfter,
 	}, nil

@@ -13,6 +13,7 @@ import (
 type question struct {
 	method string
 	path   string // within the repository: manifests/… or blobs/…
+	query  string
 	accept string
 	limit  int64 // bytes of the answer's body
 }
@@ -45,7 +46,7 @@ func (a *Access) ask(ctx context.Context, t target, q question) (*answer, error)
 }
 
 func (c *Client) send(ctx context.Context, t target, s *session, q question) (*answer, error) {
-	at := url.URL{Scheme: s.scheme, Host: s.host, Path: "/v2/" + t.repository + "/" + q.path}
+	at := url.URL{Scheme: s.scheme, Host: s.host, Path: "/v2/" + t.repository + "/" + q.path, RawQuery: q.query}
 	req, err := http.NewRequestWithContext(withLimit(ctx, q.limit), q.method, at.String(), nil)
 	if err != nil {
 		return nil, classify(t.host, q.path, err)

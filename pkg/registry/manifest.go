@@ -15,8 +15,21 @@ import (
 // manifest is what matters here of a manifest that holds signatures. OCI image
 // specification, manifest.md and descriptor.md.
 type manifest struct {
+	MediaType    types.MediaType `json:"mediaType"`
+	ArtifactType types.MediaType `json:"artifactType"`
+	Config       layer           `json:"config"`
+	Layers       layers          `json:"layers"`
+	Annotations  annotations     `json:"annotations"`
+}
+
+// index is what matters here of an image index. OCI image specification,
+// image-index.md.
+type index struct {
 	MediaType types.MediaType `json:"mediaType"`
-	Layers    layers          `json:"layers"`
+	Manifests layers          `json:"manifests"`
+	// No index has these; what has could be read as an image by others.
+	Config json.RawMessage `json:"config"`
+	Layers json.RawMessage `json:"layers"`
 }
 
 // layers is decoded one by one, so that a manifest full of empty ones does
@@ -27,14 +40,22 @@ type layers struct {
 	over bool // there are more than max; the list is not complete
 }
 
+// layer is a descriptor, of a layer or of a manifest.
 type layer struct {
-	MediaType   types.MediaType `json:"mediaType"`
-	Digest      image.Digest    `json:"digest"`
-	Size        int64           `json:"size"`
-	Annotations annotations     `json:"annotations"`
+	MediaType    types.MediaType `json:"mediaType"`
+	ArtifactType types.MediaType `json:"artifactType"`
+	Digest       image.Digest    `json:"digest"`
+	Size         int64           `json:"size"`
+	Annotations  annotations     `json:"annotations"`
+	Platform     *platform       `json:"platform"`
 }
 
-// annotations are those that cosign uses; no others are kept, so that a
+type platform struct {
+	Architecture string `json:"architecture"`
+	OS           string `json:"os"`
+}
+
+// annotations are those that signing clients use; no others are kept, so that a
 // manifest full of them does not take many times its own size.
 type annotations map[string]string
 
@@ -57,7 +78,7 @@ func (a *annotations) UnmarshalJSON(data []byte) error {
 		if err := d.Decode(&value); err != nil {
 			return err
 		}
-		if name, ok := key.(string); ok && ofCosign(name) {
+		if name, ok := key.(string); ok && known(name) {
 			if *a == nil {
 				*a = annotations{}
 			}
@@ -67,10 +88,12 @@ func (a *annotations) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ofCosign tells whether cosign gives an annotation its meaning: signature,
-// certificate, chain, log entry and timestamp.
-func ofCosign(name string) bool {
-	return strings.HasPrefix(name, "dev.cosignproject.cosign/") || strings.HasPrefix(name, "dev.sigstore.cosign/")
+// known tells whether an annotation has a meaning here: cosign's signature,
+// certificate, chain, log entry and timestamp, the type of an attestation, and
+// what is in a bundle.
+func known(name string) bool {
+	return strings.HasPrefix(name, "dev.cosignproject.cosign/") || strings.HasPrefix(name, "dev.sigstore.cosign/") || strings.HasPrefix(name, "dev.sigstore.bundle.") ||
+		name == predicateAnnotation || name == referenceTypeAnnotation
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -95,6 +118,26 @@ func (l *layers) UnmarshalJSON(data []byte) error {
 		l.list = append(l.list, one)
 	}
 	return nil
+}
+
+// parseIndex reads an image index of at most that many manifests; ok is false
+// for a manifest of another kind.
+func parseIndex(contentType string, body []byte, maxManifests int) (parsed *index, ok bool, err error) {
+	i := &index{Manifests: layers{max: maxManifests}}
+	declared, _, err := mime.ParseMediaType(contentType)
+	if err != nil || !types.MediaType(declared).IsIndex() {
+		return nil, false, nil //nolint:nilerr // something else, such as an image manifest
+	}
+	if err := json.Unmarshal(body, i); err != nil {
+		return nil, true, errors.New("it cannot be parsed")
+	}
+	if i.MediaType != "" && i.MediaType != types.MediaType(declared) {
+		return nil, true, errors.New("its media type is contradictory")
+	}
+	if i.Config != nil || i.Layers != nil {
+		return nil, true, errors.New("it is an index and an image at once (CVE-2021-41190)")
+	}
+	return i, true, nil
 }
 
 // parseManifest reads an image manifest of at most that many layers.

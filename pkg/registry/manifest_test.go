@@ -93,8 +93,15 @@ func FuzzParseManifest(f *testing.F) {
 		if err == nil && len(m.Layers.list) > 3 {
 			t.Errorf("%d layers", len(m.Layers.list))
 		}
-		if _, err := candidates("x", &answer{body: body, header: map[string][]string{"Content-Type": {contentType}}}, DefaultLimits()); err != nil && err.Error() == "" {
-			t.Error("an error without words")
+		got := &answer{body: body, header: map[string][]string{"Content-Type": {contentType}}}
+		s := &search{limits: DefaultLimits(), want: Wanted{Attestations: []string{"a"}}}
+		for _, form := range []form{signatureForm, attestationForm} {
+			if _, err := s.layers("x", got, form); err != nil && err.Error() == "" {
+				t.Error("an error without words")
+			}
+		}
+		if found, err := s.descriptors(got); len(found) > maxReferrers || err != nil && err.Error() == "" {
+			t.Errorf("%d descriptors, %v", len(found), err)
 		}
 	})
 }

@@ -84,5 +84,10 @@ func (m *memo[V]) fly(ctx context.Context, key string, fill func(context.Context
 	return v, err
 }
 
+// put remembers a value.
+func (m *memo[V]) put(key string, v V, lifetime time.Duration) {
+	m.entries.Add(key, entry[V]{value: v, expires: m.now().Add(lifetime)})
+}
+
 // forget drops what is known for the key.
 func (m *memo[V]) forget(key string) { m.entries.Remove(key) }

@@ -31,21 +31,25 @@ type Limits struct {
 	// PayloadBytes bounds what one signature was made over; all of one image
 	// together may be eight times as large.
 	PayloadBytes int64
-	// Signatures bounds the signatures of one image.
+	// Signatures bounds the signatures of one image, and its attestations.
 	Signatures int
+	// AttestationBytes bounds one attestation where attestations are asked
+	// for; all of one image together may be four times as large.
+	AttestationBytes int64
 }
 
 // DefaultLimits are far above what honest images need: a cosign signature with
 // its certificates and log entry takes about 10 KiB of a manifest, its payload
 // less than 1 KiB.
 func DefaultLimits() Limits {
-	return Limits{ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, Signatures: 100}
+	return Limits{ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, Signatures: 100, AttestationBytes: 4 << 20}
 }
 
 func (l Limits) orDefaults() Limits {
 	d := DefaultLimits()
 	l.ManifestBytes = cmp.Or(max(l.ManifestBytes, 0), d.ManifestBytes)
 	l.PayloadBytes = cmp.Or(max(l.PayloadBytes, 0), d.PayloadBytes)
+	l.AttestationBytes = cmp.Or(max(l.AttestationBytes, 0), d.AttestationBytes)
 	l.Signatures = cmp.Or(max(l.Signatures, 0), d.Signatures)
 	return l
 }
@@ -53,6 +57,9 @@ func (l Limits) orDefaults() Limits {
 // allPayloads bounds the payloads of one image together. Signatures that differ
 // in nothing but the key have the same payload, which counts once.
 func (l Limits) allPayloads() int64 { return 8 * l.PayloadBytes }
+
+// allAttestations bounds the attestations of one image together.
+func (l Limits) allAttestations() int64 { return 4 * l.AttestationBytes }
 
 // Options are the settings of a Client. The zero value is ready for use and is
 // the strictest.
