@@ -28,6 +28,8 @@ const maxKeys = 64
 
 // Key is a public key that signatures are verified with.
 type Key struct {
+	// Public is the key itself.
+	Public crypto.PublicKey
 	// ID is the lower-case hexadecimal SHA-256 of the key's SubjectPublicKeyInfo.
 	ID string
 	// Verifiers verify with the key, one for each hash that signing clients
@@ -83,7 +85,7 @@ func parseBlock(block *pem.Block) (Key, error) {
 		return Key{}, fmt.Errorf("is not a public key: %w", err)
 	}
 	sum := sha256.Sum256(der)
-	key := Key{ID: hex.EncodeToString(sum[:])}
+	key := Key{Public: public, ID: hex.EncodeToString(sum[:])}
 	for _, hash := range hashes {
 		verifier, err := signature.LoadVerifier(public, hash)
 		if err != nil {

@@ -70,6 +70,36 @@ func (s Selection) Select(path string, roots []Root) (Quorum, strict.Errors) {
 	return q, errs
 }
 
+// Signed tells that a signature of a trust root was verified, and who made it:
+// a key's ID, or a certificate's issuer and subject.
+type Signed struct{ Root, Signer string }
+
+// Distinct names the most trust roots that can each be given a signer of its
+// own, required ones first: where trust roots overlap, one signer counts for
+// one of them.
+func (q Quorum) Distinct(signed []Signed) []string {
+	owner := map[string]string{} // of a signer: the root it counts for
+	var give func(root string, tried map[string]bool) bool
+	give = func(root string, tried map[string]bool) bool {
+		for _, s := range signed {
+			if s.Root != root || tried[s.Signer] {
+				continue
+			}
+			tried[s.Signer] = true
+			if before, taken := owner[s.Signer]; !taken || give(before, tried) {
+				owner[s.Signer] = root
+				return true
+			}
+		}
+		return false
+	}
+	has := map[string]bool{}
+	for _, name := range append(slices.Clone(q.Required), Names(q.Roots)...) {
+		has[name] = has[name] || give(name, map[string]bool{})
+	}
+	return slices.DeleteFunc(Names(q.Roots), func(name string) bool { return !has[name] })
+}
+
 // Check tells whether the quorum is reached by these names of distinct trust
 // roots. The error says what is missing.
 func (q Quorum) Check(signed []string) *validator.Error {
@@ -128,6 +158,12 @@ func (q Quorum) Fingerprint() string {
 		fmt.Fprintf(&b, " %q", root.Name)
 		for _, key := range root.Keys {
 			b.WriteString(" " + key.ID)
+		}
+		if root.Identity != nil {
+			fmt.Fprintf(&b, " (%s)", root.Identity)
+		}
+		if root.Authority != nil {
+			b.WriteString(" of " + root.Authority.ID)
 		}
 		if root.Unavailable != nil {
 			b.WriteString(" unavailable")

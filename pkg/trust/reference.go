@@ -40,6 +40,9 @@ type Remote struct {
 	TUF, Root string
 }
 
+// PublicGoodTUF is the TUF repository of Sigstore's public-good instance.
+const PublicGoodTUF = "https://tuf-repo-cdn.sigstore.dev"
+
 // ErrUnavailable is the cause of an error about trust material that could not
 // be fetched, yet. Whatever needs it cannot be checked; nothing else is wrong.
 var ErrUnavailable = errors.New("is not available")
@@ -96,6 +99,9 @@ func (r Reference) ConfigMap() (name, key string, ok bool) { return r.name, r.ke
 func (r Reference) Secret() (namespace, name string, ok bool) {
 	return r.namespace, r.name, !r.configMap && r.name != ""
 }
+
+// IsRemote tells whether the material is outside of the cluster.
+func (r Reference) IsRemote() bool { return false }
 
 // Read fetches the material.
 func (r Reference) Read(source Source) ([]byte, error) {

@@ -1,9 +1,11 @@
 package trust
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 )
@@ -19,19 +21,47 @@ type Root struct {
 	Name string
 	// Keys are those of which one must have signed.
 	Keys []Key
+	// Identity is whose certificates are trusted; nil if the root is of keys,
+	// or trusts whoever has a certificate of the authority.
+	Identity *Identity
+	// Authority has issued the certificates; nil if the root is of keys, or
+	// the authority is that of the validator's Sigstore.
+	Authority *Authority
 	// Unavailable says why the root's material could not be read. Whatever
 	// needs such a root cannot be checked.
 	Unavailable error
 }
 
-// KeyConfig is a trust root as the configuration has it.
+// ByCertificate tells whether signers are told by a certificate rather than by
+// a key.
+func (r Root) ByCertificate() bool { return r.Identity != nil || r.Authority != nil }
+
+// RootConfig is a trust root as the configuration has it: a key, an identity,
+// an authority's certificates, or an identity of that authority.
+type RootConfig struct {
+	KeyConfig `config:",squash"`
+	Keyless   *KeylessConfig `config:"keyless"`
+	Cert      string         `config:"cert"`
+	CertChain string         `config:"certChain"`
+}
+
+// KeyConfig is a trust root of keys as the configuration has it.
 type KeyConfig struct {
 	Name string `config:"name"`
 	Key  string `config:"key"`
 }
 
-// LoadKeys reads trust roots of keys. The error's paths are below path.
+// LoadKeys reads trust roots of keys. The errors' paths are below path.
 func LoadKeys(path string, configs []KeyConfig, source Source) ([]Root, strict.Errors) {
+	roots := make([]RootConfig, len(configs))
+	for i, config := range configs {
+		roots[i].KeyConfig = config
+	}
+	return LoadRoots(path, roots, source)
+}
+
+// LoadRoots reads trust roots of any kind. The errors' paths are below path.
+func LoadRoots(path string, configs []RootConfig, source Source) ([]Root, strict.Errors) {
 	var errs strict.Errors
 	if len(configs) == 0 {
 		errs.Add(path, "is empty; without a trust root nothing can be verified")
@@ -42,18 +72,77 @@ func LoadKeys(path string, configs []KeyConfig, source Source) ([]Root, strict.E
 		if err := checkName(config.Name, roots); err != nil {
 			errs.Add(at+".name", "%v", err)
 		}
-		root, err := loadKey(at+".key", config, source)
-		if err != nil {
-			errs = append(errs, err)
-		}
+		root, bad := loadRoot(at, config, source)
+		errs = append(errs, bad...)
 		for _, earlier := range roots {
 			if sharesKey(earlier, root) {
 				errs.Add(at+".key", "holds a key of the trust root %q too; one signer would count as two", earlier.Name)
+			}
+			if root.ByCertificate() && sameCertificates(earlier, root) {
+				errs.Add(at, "is the same as the trust root %q; one signer would count as two", earlier.Name)
 			}
 		}
 		roots = append(roots, root)
 	}
 	return roots, errs
+}
+
+func loadRoot(path string, config RootConfig, source Source) (Root, strict.Errors) {
+	root := Root{Name: config.Name}
+	if config.Keyless == nil && config.Cert == "" && config.CertChain == "" {
+		root, err := loadKey(path+".key", config.KeyConfig, source)
+		if err != nil {
+			return root, strict.Errors{err}
+		}
+		return root, nil
+	}
+	var errs strict.Errors
+	if config.Key != "" {
+		errs.Add(path+".key", "cannot stand beside keyless or cert: a trust root is a key, or whoever has a certificate")
+	}
+	if config.Keyless != nil {
+		root.Identity, errs = parseIdentity(path+".keyless", *config.Keyless)
+	}
+	if config.Cert == "" && config.CertChain != "" {
+		errs.Add(path+".certChain", "needs cert, the certificate that is trusted and that these lead to")
+	}
+	if config.Cert != "" {
+		var more strict.Errors
+		root.Authority, root.Unavailable, more = loadAuthority(path, config, source)
+		errs = append(errs, more...)
+	}
+	return root, errs
+}
+
+func loadAuthority(path string, config RootConfig, source Source) (authority *Authority, unavailable error, wrong strict.Errors) {
+	anchors, gone, err := Load(path+".cert", config.Cert, source, parseAnchors)
+	if gone != nil || err != nil {
+		return &Authority{}, gone, list(err)
+	}
+	var intermediates []*x509.Certificate
+	if config.CertChain != "" {
+		if intermediates, gone, err = Load(path+".certChain", config.CertChain, source, parseIntermediates); gone != nil || err != nil {
+			return &Authority{}, gone, list(err)
+		}
+	}
+	return newAuthority(anchors, intermediates), nil, nil
+}
+
+// sameCertificates tells whether two roots trust the very same signers. Where
+// they overlap in another way, Distinct sees to it that each counts once.
+func sameCertificates(a, b Root) bool {
+	id := func(r Root) (identity, authority string) {
+		if r.Identity != nil {
+			identity = r.Identity.String()
+		}
+		if r.Authority != nil {
+			authority = r.Authority.ID
+		}
+		return identity, authority
+	}
+	identityA, authorityA := id(a)
+	identityB, authorityB := id(b)
+	return a.ByCertificate() && a.Unavailable == nil && b.Unavailable == nil && identityA == identityB && authorityA == authorityB
 }
 
 func checkName(name string, earlier []Root) error {
@@ -68,35 +157,43 @@ func checkName(name string, earlier []Root) error {
 	return nil
 }
 
-// loadKey reads one root. A Secret that is not there makes the root
-// unavailable; everything else that is wrong is an error.
+// loadKey reads one root of keys.
 func loadKey(path string, config KeyConfig, source Source) (Root, *strict.Error) {
 	root := Root{Name: config.Name}
 	if config.Key == "" {
 		return root, strict.Errorf(path, "is missing; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET")
 	}
-	ref, err := ParseReference(config.Key)
+	keys, gone, err := Load(path, config.Key, source, ParseKeys)
+	root.Keys, root.Unavailable = keys, gone
+	return root, err
+}
+
+// Load reads trust material from where reference says. Material that is not
+// there yet but may come by itself, in a Secret or from outside of the cluster,
+// is unavailable; everything else that is wrong is an error.
+func Load[T any](path, reference string, source Source, parse func([]byte) (T, error)) (parsed T, unavailable error, wrong *strict.Error) {
+	ref, err := ParseReference(reference)
 	if err != nil {
-		return root, strict.Errorf(path, "%v", err)
+		return parsed, nil, strict.Errorf(path, "%v", err)
 	}
 	material, err := ref.Read(source)
-	if _, _, isSecret := ref.Secret(); isSecret && errors.Is(err, ErrNotThere) {
-		root.Unavailable = fmt.Errorf("%s: %w", config.Key, err)
-		return root, nil
+	_, _, isSecret := ref.Secret()
+	if isSecret && errors.Is(err, ErrNotThere) || errors.Is(err, ErrUnavailable) {
+		return parsed, fmt.Errorf("%s: %w", reference, err), nil
 	}
 	if err != nil {
-		e := strict.Errorf(path, "%s: %v", config.Key, err)
+		e := strict.Errorf(path, "%s: %v", reference, err)
 		e.Dangling = errors.Is(err, ErrNotThere)
-		return root, e
+		return parsed, nil, e
 	}
-	if root.Keys, err = ParseKeys(material); err != nil {
-		if _, _, isSecret := ref.Secret(); isSecret {
-			root.Unavailable = fmt.Errorf("%s %w", config.Key, err)
-			return root, nil
-		}
-		return root, keyError(path, ref, err)
+	parsed, err = parse(material)
+	switch {
+	case err == nil:
+		return parsed, nil, nil
+	case isSecret || ref.IsRemote():
+		return *new(T), fmt.Errorf("%s %w", reference, err), nil
 	}
-	return root, nil
+	return *new(T), nil, keyError(path, ref, err)
 }
 
 // keyError puts the blame where the broken key stands.
@@ -121,4 +218,24 @@ func Names(roots []Root) []string {
 		names[i] = root.Name
 	}
 	return names
+}
+
+// LoadText is Load for material that may also stand in the configuration itself
+// without being PEM: a JSON document.
+func LoadText[T any](path, reference string, source Source, parse func([]byte) (T, error)) (parsed T, unavailable error, wrong *strict.Error) {
+	if strings.HasPrefix(strings.TrimSpace(reference), "{") {
+		parsed, err := parse([]byte(reference))
+		if err != nil {
+			return *new(T), nil, strict.Errorf(path, "%v", err)
+		}
+		return parsed, nil, nil
+	}
+	return Load(path, reference, source, parse)
+}
+
+func list(err *strict.Error) strict.Errors {
+	if err == nil {
+		return nil
+	}
+	return strict.Errors{err}
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"iter"
 	"net/http"
 	"strings"
 	"testing"
@@ -368,7 +369,7 @@ func TestAnUnavailableTrustRootMakesInconclusiveOnlyWhatNeedsIt(t *testing.T) {
 // canned is a registry that answers without a network.
 type canned struct {
 	digest     image.Digest
-	signatures []registry.Signature
+	signatures []registry.Candidate
 	err        error
 }
 
@@ -376,17 +377,21 @@ func (c canned) Resolve(context.Context, image.Reference) (image.Digest, error) 
 	return c.digest, c.err
 }
 
-func (c canned) Signatures(context.Context, image.Reference) ([]registry.Signature, error) {
-	return c.signatures, c.err
+func (c canned) Attached(context.Context, image.Reference, registry.Wanted) iter.Seq2[[]registry.Candidate, error] {
+	return func(yield func([]registry.Candidate, error) bool) { yield(c.signatures, c.err) }
+}
+
+func (c canned) Children(context.Context, image.Reference) ([]image.Digest, error) {
+	return nil, c.err
 }
 
 func TestTheEndOfTheContextIsTimeoutEvenBetweenSignatures(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	many := make([]registry.Signature, 10_000)
+	many := make([]registry.Candidate, 10_000)
 	for i := range many {
-		many[i] = registry.Signature{Payload: []byte(claimFor(otherDigest)), Base64Signature: "AAAA"}
+		many[i] = registry.Candidate{Payload: []byte(claimFor(otherDigest)), Base64Signature: "AAAA"}
 	}
 	v := bind(t, canned{signatures: many}, with(), inline(t, "default", ecdsaKey(t, elliptic.P521())))
 	start := time.Now()
@@ -464,10 +469,6 @@ func TestWrongSettingsAreErrorsWithTheirKeyPath(t *testing.T) {
 		"T21: a key is a URL":          {[]root{{"a", "https://evil.io/key"}}, nil, []string{"is not supported"}},
 		"T21: a key is an environment": {[]root{{"a", "env://HOME"}}, nil, []string{"is not supported"}},
 		"T13: two roots share a key":   {[]root{good, {"b", good.key}}, nil, []string{`validators[0].trustRoots[1].key: holds a key of the trust root "default" too`}},
-		"the transparency log is not switched off": {[]root{good}, map[string]any{},
-			[]string{"policy[0].with.verifyInTransparencyLog: must be false"}},
-		"the transparency log is on": {[]root{good}, map[string]any{"verifyInTransparencyLog": true},
-			[]string{"policy[0].with.verifyInTransparencyLog: must be false"}},
 		"the transparency log is a text": {[]root{good}, map[string]any{"verifyInTransparencyLog": "false"},
 			[]string{"policy[0].with.verifyInTransparencyLog: must be true or false, not a string"}},
 		"a key is misspelled": {[]root{good}, map[string]any{"verifyInTransparencyLog": false, "treshold": 1},
@@ -477,7 +478,7 @@ func TestWrongSettingsAreErrorsWithTheirKeyPath(t *testing.T) {
 		"a threshold is zero": {[]root{good}, map[string]any{"verifyInTransparencyLog": false, "trustRoot": "*", "threshold": 0},
 			[]string{"policy[0].with.threshold: is 0, but must be between 1 and"}},
 		"everything is wrong at once": {[]root{good}, map[string]any{"trustRoot": "*", "threshold": 9, "required": []any{"x", "x"}, "foo": 1}, []string{
-			"policy[0].with.foo: unknown key", "policy[0].with.verifyInTransparencyLog", "policy[0].with.threshold: is 9",
+			"policy[0].with.foo: unknown key", "policy[0].with.threshold: is 9",
 			`policy[0].with.required[0]: no trust root named "x"`, `policy[0].with.required[1]: "x" is listed twice`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,8 @@ package cosign
 
 import (
 	"context"
+	"iter"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -11,18 +13,45 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
+// Access is what somebody sees of the registries. The error is a
+// *validator.Error.
+type Access func(ctx context.Context, who validator.Identity) (Registry, error)
+
+// Registry is what the validator needs of a registry.
+type Registry interface {
+	// Resolve returns the digest that the reference's tag stands for.
+	Resolve(ctx context.Context, ref image.Reference) (image.Digest, error)
+	// Attached yields what is attached to the reference's digest, where it is
+	// found soonest first. Nothing about it is verified.
+	Attached(ctx context.Context, ref image.Reference, want registry.Wanted) iter.Seq2[[]registry.Candidate, error]
+	// Children lists the images of the reference's digest, if that is an
+	// index.
+	Children(ctx context.Context, ref image.Reference) ([]image.Digest, error)
+}
+
 // bound is a Cosign with the settings of one rule.
 type bound struct {
-	quorum      trust.Quorum
-	access      Access
+	quorum    trust.Quorum
+	signers   []*signer
+	demands   []demand // the signature first, then attestations
+	wanted    registry.Wanted
+	platforms platforms
+	access    Access
+	online    *lookup
+	// unavailable is why nothing can be verified now.
+	unavailable *validator.Error
 	fingerprint string
 }
 
-// Fingerprint covers the quorum and every key of it.
+// Fingerprint covers the quorum, every key and identity of it, the trust
+// material and every setting.
 func (b *bound) Fingerprint() string { return b.fingerprint }
 
-// Validate resolves a tag once, and verifies the signatures of that digest.
+// Validate resolves a tag once, and verifies what is attached to that digest.
 func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
+	if b.unavailable != nil {
+		return validator.Result{}, b.unavailable
+	}
 	access, err := b.access(ctx, req.Identity)
 	if err != nil {
 		return validator.Result{}, err
@@ -35,77 +64,79 @@ func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.
 		}
 		ref = ref.WithDigest(digest)
 	}
-	hash, err := v1.NewHash(string(ref.Digest()))
-	if err != nil {
+	if _, err := v1.NewHash(string(ref.Digest())); err != nil {
 		return validator.Result{}, validator.Errorf(validator.InvalidReference, "cannot use the digest: %w", err)
 	}
-	signatures, err := access.Signatures(ctx, ref)
+	signers, failure := b.verifyPlatforms(ctx, access, ref)
+	if failure != nil {
+		return validator.Result{}, failure
+	}
+	return validator.Result{Digest: ref.Digest(), TrustRoots: signers}, nil
+}
+
+// verifyPlatforms verifies what the rule demands of an image for several
+// platforms.
+func (b *bound) verifyPlatforms(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
+	switch b.platforms {
+	case index:
+		return b.verify(ctx, access, ref)
+	case each:
+		return b.verifyEach(ctx, access, ref)
+	case either:
+		signers, failure := b.verify(ctx, access, ref)
+		if failure == nil || failure.Reason.Inconclusive() {
+			return signers, failure
+		}
+		signers, another := b.verifyEach(ctx, access, ref)
+		if another == nil || another.Reason.Inconclusive() {
+			return signers, another
+		}
+		return nil, failure
+	}
+	return nil, validator.Errorf(validator.Internal, "an unknown setting of platforms")
+}
+
+// verifyEach verifies each image of an index, or the image if it is none. The
+// trust roots are those that signed all of them.
+func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
+	children, err := access.Children(ctx, ref)
 	if err != nil {
-		return validator.Result{}, err
+		return nil, validator.AsError(err)
 	}
-	if len(signatures) == 0 {
-		return validator.Result{}, validator.Errorf(validator.NoSignature, "no signature is attached to %s", ref.Digest())
+	if len(children) == 0 {
+		return b.verify(ctx, access, ref)
 	}
-	return b.check(ctx, signatures, hash)
+	var common []string
+	for i, child := range children {
+		signers, failure := b.verify(ctx, access, ref.WithDigest(child))
+		if failure != nil {
+			return nil, &validator.Error{Reason: failure.Reason, Message: "of its images for several platforms, " + string(child) + ": " + failure.Message, Err: failure}
+		}
+		if i == 0 {
+			common = signers
+		}
+		common = slices.DeleteFunc(common, func(name string) bool { return !slices.Contains(signers, name) })
+	}
+	return common, nil
 }
 
-// check verifies the signatures against each trust root until the quorum is
-// reached, and otherwise says what came nearest to it.
-func (b *bound) check(ctx context.Context, signatures []registry.Signature, hash v1.Hash) (validator.Result, error) {
-	var signed []string
-	var nearest *validator.Error
-	for _, root := range b.quorum.Roots {
-		ok, err := signedBy(ctx, root, signatures, hash)
-		if ctx.Err() != nil {
-			return validator.Result{}, validator.AsError(ctx.Err())
-		}
-		if ok {
-			signed = append(signed, root.Name)
-		} else if err != nil && (nearest == nil || severity(err.Reason) > severity(nearest.Reason)) {
-			nearest = err
-		}
-		if b.quorum.Check(signed) == nil {
-			return validator.Result{Digest: image.Digest(hash.String()), TrustRoots: signed}, nil
-		}
-	}
-	if err := b.quorum.Unavailable(); err != nil {
-		return validator.Result{}, err
-	}
-	if len(signed) == 0 && nearest != nil && nearest.Reason != validator.UntrustedSigner {
-		return validator.Result{}, nearest
-	}
-	return validator.Result{}, b.quorum.Check(signed)
-}
-
-// severity orders what can be wrong with a signature by how much it says: a
-// signature by the right key for another image more than one by a stranger.
-func severity(reason validator.Reason) int {
-	switch reason {
-	case validator.DigestMismatch:
-		return 2
-	case validator.UntrustedSigner:
-		return 1
-	}
-	return 0
-}
-
-// signedBy tells whether one of the signatures is by the trust root. The error
-// is the most telling of why none is.
-func signedBy(ctx context.Context, root trust.Root, signatures []registry.Signature, hash v1.Hash) (bool, *validator.Error) {
-	var nearest *validator.Error
-	for _, key := range root.Keys {
-		for _, signature := range signatures {
-			if err := ctx.Err(); err != nil {
-				return false, validator.AsError(err)
+// verify looks at what is attached to one digest until all demands are met, and
+// names the trust roots that signed.
+func (b *bound) verify(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
+	t := &tally{bound: b, digest: ref.Digest(), met: make([]progress, len(b.demands))}
+	for found, err := range access.Attached(ctx, ref, b.wanted) {
+		t.failure = worse(t.failure, validator.AsError(err))
+		for _, candidate := range found {
+			if ctx.Err() != nil {
+				return nil, validator.AsError(ctx.Err())
 			}
-			err := verify(ctx, key, signature, hash)
-			if err == nil {
-				return true, nil
-			}
-			if nearest == nil || severity(err.Reason) > severity(nearest.Reason) {
-				nearest = err
+			if t.consider(ctx, candidate); t.unmet() < 0 {
+				return b.quorum.Distinct(t.met[0].signed), nil
 			}
 		}
 	}
-	return false, nearest
+	if ctx.Err() != nil {
+		return nil, validator.AsError(ctx.Err())
+	}
+	return nil, t.verdict()
 }

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/sigstore/pkg/signature"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
@@ -23,7 +23,29 @@ import (
 
 const signedHex = "2222222222222222222222222222222222222222222222222222222222222222"
 
-var signedDigest = v1.Hash{Algorithm: "sha256", Hex: signedHex}
+const signedDigest = image.Digest("sha256:" + signedHex)
+
+func legacy(payload, signature string) registry.Candidate {
+	return registry.Candidate{Kind: registry.SimpleSigning, Payload: []byte(payload), Base64Signature: signature}
+}
+
+// verifyWith is what becomes of a candidate where one root of these keys is
+// trusted and no log is demanded.
+func verifyWith(candidate registry.Candidate, keys ...trust.Key) *validator.Error {
+	b := &bound{
+		quorum:  trust.Quorum{Roots: []trust.Root{{Name: "default", Keys: keys}}, Threshold: 1},
+		demands: []demand{{predicateType: signaturePredicate, holds: always}},
+	}
+	for i := range keys {
+		b.signers = append(b.signers, &signer{material: &trust.Material{}, options: needs{}.options(true), key: &keys[i], roots: b.quorum.Roots})
+	}
+	t := &tally{bound: b, digest: signedDigest, met: make([]progress, 1)}
+	t.consider(context.Background(), candidate)
+	if t.unmet() < 0 {
+		return nil
+	}
+	return t.verdict()
+}
 
 func goodPayload() string {
 	return `{"critical":{"identity":{"docker-reference":"x"},"image":{"docker-manifest-digest":"sha256:` + signedHex + `"},"type":"cosign container image signature"},"optional":null}`
@@ -43,10 +65,9 @@ func (e explosive) VerifySignature(io.Reader, io.Reader, ...signature.VerifyOpti
 // process nor lets another key's verification fail.
 func TestT19APanicInTheLibraryIsAMalformedSignature(t *testing.T) {
 	t.Parallel()
-	candidate := registry.Signature{Payload: []byte(goodPayload()), Base64Signature: "AAAA"}
 	for _, with := range []any{"a text", errors.New("an error"), fmt.Stringer(nil), 42} {
 		key := trust.Key{ID: "0123", Verifiers: []signature.Verifier{explosive{with: with}}}
-		err := verify(t.Context(), key, candidate, signedDigest)
+		err := verifyWith(legacy(goodPayload(), "AAAA"), key)
 		if err == nil || err.Reason != validator.MalformedSignature {
 			t.Errorf("panic(%v): got %v", with, err)
 		}
@@ -56,9 +77,8 @@ func TestT19APanicInTheLibraryIsAMalformedSignature(t *testing.T) {
 func TestAPanicForOneKeyLeavesTheOtherOnesSignature(t *testing.T) {
 	t.Parallel()
 	key, signer := testKey(t)
-	roots := trust.Root{Name: "default", Keys: []trust.Key{{ID: "bad", Verifiers: []signature.Verifier{explosive{with: "boom"}}}, key}}
-	candidate := registry.Signature{Payload: []byte(goodPayload()), Base64Signature: signText(t, signer, goodPayload())}
-	if ok, err := signedBy(t.Context(), roots, []registry.Signature{candidate}, signedDigest); !ok {
+	bad := trust.Key{ID: "bad", Verifiers: []signature.Verifier{explosive{with: "boom"}}}
+	if err := verifyWith(legacy(goodPayload(), signText(t, signer, goodPayload())), bad, key); err != nil {
 		t.Error(err)
 	}
 }
@@ -67,12 +87,21 @@ func TestAPanicForOneKeyLeavesTheOtherOnesSignature(t *testing.T) {
 func TestAKeyWithoutVerifiersAndAnEmptyQuorumAcceptNothing(t *testing.T) {
 	t.Parallel()
 	_, signer := testKey(t)
-	candidate := registry.Signature{Payload: []byte(goodPayload()), Base64Signature: signText(t, signer, goodPayload())}
-	if err := verify(t.Context(), trust.Key{}, candidate, signedDigest); err == nil {
+	good := legacy(goodPayload(), signText(t, signer, goodPayload()))
+	if err := verifyWith(good, trust.Key{}); err == nil {
 		t.Error("a key without verifiers accepted a signature")
 	}
-	if _, err := (&bound{}).check(t.Context(), []registry.Signature{candidate}, signedDigest); err == nil {
+	if err := verifyWith(good); err == nil {
 		t.Error("the empty quorum accepted a signature")
+	}
+	for name, zero := range map[string]*tally{
+		"nothing":         {bound: &bound{}},
+		"a demand":        {bound: &bound{demands: []demand{{predicateType: signaturePredicate, holds: always}}}, met: make([]progress, 1)},
+		"an empty quorum": {bound: &bound{quorum: trust.Quorum{Threshold: 0}}},
+	} {
+		if zero.unmet() < 0 {
+			t.Errorf("%s is met by nothing", name)
+		}
 	}
 }
 
@@ -114,16 +143,14 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte(nil), "\x00")
 	f.Fuzz(func(t *testing.T, served []byte, signature string) {
 		if string(served) != payload { // otherwise it may be the signature itself
-			candidate := registry.Signature{Payload: served, Base64Signature: text}
-			if err := verify(context.Background(), key, candidate, signedDigest); err == nil {
+			if err := verifyWith(legacy(string(served), text), key); err == nil {
 				t.Fatalf("accepted the payload %q", served)
 			}
 		}
 		if decoded, err := base64.StdEncoding.DecodeString(signature); err == nil && string(decoded) == mustDecode(text) {
 			return
 		}
-		candidate := registry.Signature{Payload: served, Base64Signature: signature}
-		err := verify(context.Background(), key, candidate, signedDigest)
+		err := verifyWith(legacy(string(served), signature), key)
 		if err == nil || err.Reason == "" || err.Message == "" {
 			t.Fatalf("accepted %q with the signature %q, or said nothing: %v", served, signature, err)
 		}

@@ -1,0 +1,131 @@
+package cosign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/ext"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+const (
+	// celCost bounds the evaluation of an expression, in CEL's units: a look
+	// at each of about 100,000 findings of a vulnerability report.
+	celCost = 1_000_000
+	// celInterrupt is after how many steps of a comprehension the deadline is
+	// looked at.
+	celInterrupt = 100
+	// maxAttestations bounds those that one rule may demand.
+	maxAttestations = 32
+)
+
+// attestationConfig is a demanded attestation as the configuration has it.
+type attestationConfig struct {
+	PredicateType string `config:"predicateType"`
+	CEL           string `config:"cel"`
+}
+
+// demand is something that the quorum must have signed about an image.
+type demand struct {
+	what          string // in messages
+	predicateType string
+	// holds tells whether what was signed is as the rule wants it.
+	holds func(context.Context, claim) *validator.Error
+}
+
+// compileAttestations compiles the demands for attestations.
+func compileAttestations(path string, configs []attestationConfig) (demands []demand, errs strict.Errors) {
+	if len(configs) > maxAttestations {
+		errs.Add(path, "are %d, but no more than %d are allowed", len(configs), maxAttestations)
+		return nil, errs
+	}
+	for i, config := range configs {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch config.PredicateType {
+		case "":
+			errs.Add(at+".predicateType", "is missing")
+		case signaturePredicate:
+			errs.Add(at+".predicateType", "is that of a signature, which is demanded in any case")
+		}
+		d := demand{what: fmt.Sprintf("attestation of type %q", config.PredicateType), predicateType: config.PredicateType, holds: always}
+		if config.CEL != "" {
+			program, err := compileCEL(config.CEL)
+			if err != nil {
+				errs.Add(at+".cel", "%v", err)
+			}
+			d.holds = satisfied(config.PredicateType, program)
+		}
+		demands = append(demands, d)
+	}
+	return demands, errs
+}
+
+func always(context.Context, claim) *validator.Error { return nil }
+
+// compileCEL compiles an expression over a predicate.
+// https://github.com/google/cel-spec/blob/master/doc/langdef.md
+func compileCEL(expression string) (cel.Program, error) {
+	env, err := cel.NewEnv(
+		cel.Variable("predicate", cel.DynType),
+		cel.Variable("predicateType", cel.StringType),
+		cel.CrossTypeNumericComparisons(true),
+		ext.Strings(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	ast, issues := env.Compile(expression)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("is no valid CEL expression: %s", strings.ReplaceAll(issues.Err().Error(), "\n", " "))
+	}
+	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
+		return nil, fmt.Errorf("must be an expression that is true or false, not one of type %s", t)
+	}
+	return env.Program(ast, cel.CostLimit(celCost), cel.InterruptCheckFrequency(celInterrupt), cel.EvalOptions(cel.OptOptimize))
+}
+
+// satisfied evaluates an expression over the predicate. Whatever is not true
+// denies.
+func satisfied(predicateType string, program cel.Program) func(context.Context, claim) *validator.Error {
+	return func(ctx context.Context, c claim) *validator.Error {
+		var predicate any
+		if err := json.Unmarshal(c.predicate, &predicate); err != nil {
+			return validator.Errorf(validator.MalformedSignature, "the predicate of type %q cannot be read: %w", predicateType, err)
+		}
+		value, _, err := program.ContextEval(ctx, map[string]any{"predicate": predicate, "predicateType": predicateType})
+		switch {
+		case ctx.Err() != nil:
+			return validator.AsError(ctx.Err())
+		case err != nil:
+			return validator.Errorf(validator.PolicyDenied, "the expression over the attestation of type %q cannot be evaluated: %s", predicateType, validator.Quote(err.Error()))
+		case value.Value() != true:
+			return validator.Errorf(validator.PolicyDenied, "the attestation of type %q is not as the rule demands it", predicateType)
+		}
+		return nil
+	}
+}
+
+// annotated demands annotations of a signature.
+func annotated(demanded map[string]string) func(context.Context, claim) *validator.Error {
+	return func(_ context.Context, c claim) *validator.Error {
+		var missing []error
+		for _, name := range slices.Sorted(maps.Keys(demanded)) {
+			if text, ok := c.annotations[name].(string); !ok || text != demanded[name] {
+				missing = append(missing, fmt.Errorf("%s=%s", name, demanded[name]))
+			}
+		}
+		if len(missing) > 0 {
+			return validator.Errorf(validator.PolicyDenied, "it is signed, but the signature lacks the annotation that the rule demands: %s",
+				strings.ReplaceAll(errors.Join(missing...).Error(), "\n", ", "))
+		}
+		return nil
+	}
+}

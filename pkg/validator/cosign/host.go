@@ -1,0 +1,184 @@
+package cosign
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// hostConfig is the Sigstore of a validator as the configuration has it. What is
+// not configured is that of the public-good instance.
+type hostConfig struct {
+	Rekor               string     `config:"rekor"`
+	RekorPubkey         string     `config:"rekorPubkey"`
+	FulcioCert          string     `config:"fulcioCert"`
+	CTLogPubkey         string     `config:"ctLogPubkey"`
+	TSACert             string     `config:"tsaCert"`
+	TrustedRoot         string     `config:"trustedRoot"`
+	TUF                 *tufConfig `config:"tuf"`
+	SignatureRepository string     `config:"signatureRepository"`
+}
+
+// tufConfig is where a trusted_root.json is kept up to date.
+type tufConfig struct {
+	Mirror string `config:"mirror"`
+	Root   string `config:"root"`
+}
+
+// needs are the proofs that a rule demands, and so the trust material.
+type needs struct {
+	log       bool // an entry of a transparency log
+	authority bool // certificates of the Sigstore's own authority
+	sct       bool // signed certificate timestamps
+	timestamp bool // of a timestamp authority
+	now       bool // certificates must be valid at present
+}
+
+// host is a validator's Sigstore.
+type host struct {
+	path   string
+	config hostConfig
+	source trust.Source
+	// rekor, fulcio, ctLog and tsa are nil where nothing is configured; all
+	// holds everything of a configured trusted_root.json.
+	rekor, fulcio, ctLog, tsa, all *trust.Material
+	unavailable                    error
+	repository                     image.Reference
+}
+
+// newHost reads what is configured. Nothing is fetched.
+func newHost(path string, config hostConfig, source trust.Source) (*host, strict.Errors) {
+	h := &host{path: path, config: config, source: source}
+	var errs strict.Errors
+	if err := checkURL(config.Rekor); err != nil {
+		errs.Add(path+".rekor", "%v", err)
+	}
+	h.rekor = h.load("rekorPubkey", config.RekorPubkey, func(text []byte) (*trust.Material, error) { return trust.ParseRekor(text, config.Rekor) }, &errs)
+	h.fulcio = h.load("fulcioCert", config.FulcioCert, trust.ParseFulcio, &errs)
+	h.ctLog = h.load("ctLogPubkey", config.CTLogPubkey, trust.ParseCTLog, &errs)
+	h.tsa = h.load("tsaCert", config.TSACert, trust.ParseTimestampAuthority, &errs)
+	h.all = h.load("trustedRoot", config.TrustedRoot, trust.ParseTrustedRoot, &errs)
+	pieces := config.RekorPubkey + config.FulcioCert + config.CTLogPubkey + config.TSACert
+	if config.TrustedRoot != "" && (pieces != "" || config.TUF != nil) {
+		errs.Add(path+".trustedRoot", "holds everything; rekorPubkey, fulcioCert, ctLogPubkey, tsaCert and tuf cannot stand beside it")
+	}
+	if config.TUF != nil {
+		if err := checkURL(config.TUF.Mirror); err != nil || config.TUF.Mirror == "" {
+			errs.Add(path+".tuf.mirror", "must be the URL of a TUF repository: %v", err)
+		}
+	}
+	if config.SignatureRepository != "" {
+		repository, err := image.Parse(config.SignatureRepository)
+		if err != nil || repository.Digest() != "" || strings.Contains(lastComponent(config.SignatureRepository), ":") {
+			errs.Add(path+".signatureRepository", "%q is not the name of a repository", config.SignatureRepository)
+		}
+		h.repository = repository
+	}
+	return h, errs
+}
+
+func lastComponent(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
+
+// load reads one piece; nil if it is not configured or cannot be read.
+func (h *host) load(key, reference string, parse func([]byte) (*trust.Material, error), errs *strict.Errors) *trust.Material {
+	if reference == "" {
+		return nil
+	}
+	material, unavailable, err := trust.LoadText(h.path+"."+key, reference, h.source, parse)
+	if err != nil {
+		*errs = append(*errs, err)
+	}
+	if unavailable != nil {
+		h.unavailable = unavailable
+		return &trust.Material{}
+	}
+	return material
+}
+
+// checkURL accepts https, and http on this machine only.
+func checkURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%.80q is not a URL like https://HOST", text)
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	if local := u.Hostname() == "localhost" || err == nil && ip.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" || !local) {
+		return fmt.Errorf("%.80q must begin with https://", text)
+	}
+	return nil
+}
+
+// hasTimestamps tells whether a timestamp authority is configured, or may come
+// with what is fetched on purpose.
+func (h *host) hasTimestamps() bool {
+	return h.tsa != nil || h.config.TUF != nil || h.all != nil && len(h.all.TimestampingAuthorities()) > 0
+}
+
+// hasCTLogs tells the same of certificate transparency logs.
+func (h *host) hasCTLogs() bool {
+	return h.ctLog != nil || h.config.TUF != nil || h.all != nil && len(h.all.CTLogs()) > 0
+}
+
+// material is what the needs demand; what is not configured is fetched, and what
+// nobody needs is not. The error says why something is not there, yet.
+func (h *host) material(n needs) (*trust.Material, *validator.Error) {
+	if h.unavailable != nil && n != (needs{}) {
+		return nil, validator.Errorf(validator.TrustDataUnavailable, "the trust material of %s cannot be read: %w", h.path, h.unavailable)
+	}
+	if h.all != nil {
+		return h.all, nil
+	}
+	var missing *trust.Material
+	fetch := n.log && h.rekor == nil || n.authority && h.fulcio == nil || n.sct && h.ctLog == nil || n.timestamp && h.tsa == nil
+	if fetch {
+		var err error
+		if missing, err = h.fetch(); err != nil {
+			return nil, validator.Errorf(validator.TrustDataUnavailable, "Sigstore's trusted root %w; configure %s.trustedRoot, or make it reachable", err, h.path)
+		}
+	}
+	tsa := h.tsa
+	if tsa == nil && missing != nil {
+		tsa = missing.Timestamps()
+	}
+	pick := func(configured *trust.Material, part func(*trust.Material) *trust.Material) *trust.Material {
+		if configured != nil || missing == nil {
+			return configured
+		}
+		return part(missing)
+	}
+	return trust.Join(
+		pick(h.rekor, (*trust.Material).Logs), pick(h.fulcio, (*trust.Material).Authorities),
+		pick(h.ctLog, (*trust.Material).CertificateLogs), tsa), nil
+}
+
+// fetch gives the trusted root of the TUF repository.
+func (h *host) fetch() (*trust.Material, error) {
+	from := trust.Remote{TUF: trust.PublicGoodTUF}
+	if h.config.TUF != nil {
+		from.TUF = h.config.TUF.Mirror
+		if h.config.TUF.Root != "" {
+			text, gone, err := trust.LoadText(h.path+".tuf.root", h.config.TUF.Root, h.source, func(text []byte) ([]byte, error) { return text, nil })
+			if err != nil {
+				return nil, err
+			}
+			if gone != nil {
+				return nil, gone
+			}
+			from.Root = string(text)
+		}
+	}
+	text, err := h.source.Remote(from)
+	if err != nil {
+		return nil, err
+	}
+	return trust.ParseTrustedRoot(text)
+}

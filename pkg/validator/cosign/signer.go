@@ -1,0 +1,224 @@
+package cosign
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// signer is somebody whose signatures are trusted: a key, or whoever has a
+// certificate of an authority. What proofs a signature must come with is in the
+// options.
+type signer struct {
+	material *trust.Material
+	needs    needs
+	options  []verify.VerifierOption
+	key      *trust.Key   // nil for an authority
+	roots    []trust.Root // of an authority: those whose signers it certifies
+}
+
+// named is a root's name with who signed for it.
+func (s *signer) named(c *candidate) []trust.Signed {
+	if s.key != nil {
+		return []trust.Signed{{Root: s.roots[0].Name, Signer: "key " + s.key.ID}}
+	}
+	var signed []trust.Signed
+	for _, r := range s.roots {
+		if r.Identity == nil || r.Identity.Matches(*c.summary) == nil {
+			signed = append(signed, trust.Signed{Root: r.Name, Signer: fmt.Sprintf("subject %q by issuer %q", c.summary.SubjectAlternativeName, c.summary.Issuer)})
+		}
+	}
+	return signed
+}
+
+// verify tells for which trust roots the candidate was signed, about the digest.
+// A panic in a library makes it a malformed signature and nothing more.
+func (s *signer) verify(c *candidate, digest image.Digest) (signed []trust.Signed, failure *validator.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			signed, failure = nil, validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %s", validator.Quote(fmt.Sprint(p)))
+		}
+	}()
+	// What is cheap and says most comes first: who is said to have signed.
+	if err := s.claimed(c); err != nil {
+		return nil, err
+	}
+	material := s.materialFor(c)
+	verifier, err := verify.NewVerifier(material, append([]verify.VerifierOption{verify.WithoutStatementPredicate()}, s.options...)...)
+	if err != nil {
+		return nil, validator.Errorf(validator.Internal, "the verifier cannot be made: %w", err)
+	}
+	entity := &entity{candidate: c, material: c.leaf}
+	policy := verify.WithoutIdentitiesUnsafe() // identities are compared per trust root, in named
+	if s.key != nil {
+		entity.material, policy = &bundle.PublicKey{}, verify.WithKey()
+	}
+	if _, err := verifier.Verify(entity, verify.NewPolicy(c.artifactPolicy(digest), policy)); err != nil {
+		return nil, s.diagnose(c, material, err)
+	}
+	// The library compared the digest of a statement, but what was signed in the
+	// simple signing format is for us to compare.
+	if !c.claim.about(digest) {
+		return nil, validator.Errorf(validator.DigestMismatch, "a signature by %s is attached to it, but was made for another image: %s", s.describe(c), validator.Quote(fmt.Sprint(c.claim.digests)))
+	}
+	return s.named(c), nil
+}
+
+// artifactPolicy makes the library compare what was signed. A statement about
+// another digest is verified without, to tell a signature that was made for
+// another image from one that is worth nothing.
+func (c *candidate) artifactPolicy(digest image.Digest) verify.ArtifactPolicyOption {
+	if c.artifact != nil {
+		return verify.WithArtifact(bytes.NewReader(c.artifact))
+	}
+	if algorithm, raw, ok := rawDigest(digest); ok && c.claim.about(digest) {
+		return verify.WithArtifactDigest(algorithm, raw)
+	}
+	return verify.WithoutArtifactUnsafe()
+}
+
+// claimed refuses a candidate that is not even said to be by the signer.
+func (s *signer) claimed(c *candidate) *validator.Error {
+	if s.key != nil {
+		message, err := c.signedBytes()
+		if err != nil {
+			return validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %w", err)
+		}
+		if err := (keyVerifier{s.key}).VerifySignature(bytes.NewReader(c.content.Signature()), bytes.NewReader(message)); err != nil {
+			return validator.Errorf(validator.UntrustedSigner, "no signature is by the key %.12s", s.key.ID)
+		}
+		return nil
+	}
+	if c.summary == nil {
+		return validator.Errorf(validator.UntrustedSigner, "a signature has no certificate")
+	}
+	if len(s.named(c)) == 0 {
+		return validator.Errorf(validator.UntrustedSigner, "a signature has the certificate of %s", s.describe(c))
+	}
+	return nil
+}
+
+// describe names who signed, for messages.
+func (s *signer) describe(c *candidate) string {
+	if s.key != nil {
+		return "a trusted key"
+	}
+	return validator.Quote(fmt.Sprintf("%q (issuer %q)", c.summary.SubjectAlternativeName, c.summary.Issuer))
+}
+
+// materialFor is the trust material for one candidate.
+func (s *signer) materialFor(c *candidate) root.TrustedMaterial {
+	return &materialFor{Material: s.material, key: s.key, stamped: c.stamped}
+}
+
+// materialFor is trust material with the one key that may have signed.
+type materialFor struct {
+	*trust.Material
+	key     *trust.Key
+	stamped []byte
+}
+
+// PublicKeyVerifier implements root.TrustedMaterial. The hint is the signature's
+// own, and so is not looked at.
+func (m *materialFor) PublicKeyVerifier(string) (root.TimeConstrainedVerifier, error) {
+	if m.key == nil {
+		return nil, errors.New("no key is trusted")
+	}
+	return keyVerifier{m.key}, nil
+}
+
+// TimestampingAuthorities implements root.TrustedMaterial.
+func (m *materialFor) TimestampingAuthorities() []root.TimestampingAuthority {
+	authorities := m.Material.TimestampingAuthorities()
+	if m.stamped == nil {
+		return authorities
+	}
+	over := make([]root.TimestampingAuthority, len(authorities))
+	for i, a := range authorities {
+		over[i] = stampedContent{a, m.stamped}
+	}
+	return over
+}
+
+// stampedContent is a timestamp authority that has stamped the content and not
+// the signature, as it is with envelopes that are in no bundle.
+type stampedContent struct {
+	root.TimestampingAuthority
+	content []byte
+}
+
+// Verify implements root.TimestampingAuthority.
+func (s stampedContent) Verify(stamp, _ []byte) (*root.Timestamp, error) {
+	return s.TimestampingAuthority.Verify(stamp, s.content)
+}
+
+// keyVerifier verifies with a key, whichever hash the signing client used.
+type keyVerifier struct{ key *trust.Key }
+
+// ValidAtTime implements root.TimeConstrainedVerifier: keys have no lifetime.
+func (keyVerifier) ValidAtTime(time.Time) bool { return true }
+
+// PublicKey implements signature.Verifier.
+func (v keyVerifier) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) {
+	return v.key.Public, nil
+}
+
+// VerifySignature implements signature.Verifier.
+func (v keyVerifier) VerifySignature(sig, message io.Reader, options ...signature.VerifyOption) error {
+	rawSignature, err := io.ReadAll(sig)
+	if err != nil {
+		return err
+	}
+	rawMessage, err := io.ReadAll(message)
+	if err != nil {
+		return err
+	}
+	err = errors.New("a key without verifiers")
+	for _, verifier := range v.key.Verifiers {
+		if err = verifier.VerifySignature(bytes.NewReader(rawSignature), bytes.NewReader(rawMessage), options...); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// entity is a candidate as the library takes it.
+type entity struct {
+	verify.BaseSignedEntity
+	*candidate
+	material verify.VerificationContent
+}
+
+// SignatureContent implements verify.SignedEntity.
+func (e *entity) SignatureContent() (verify.SignatureContent, error) { return e.content, nil }
+
+// VerificationContent implements verify.SignedEntity.
+func (e *entity) VerificationContent() (verify.VerificationContent, error) { return e.material, nil }
+
+// Timestamps implements verify.SignedEntity.
+func (e *entity) Timestamps() ([][]byte, error) { return e.timestamps, nil }
+
+// TlogEntries implements verify.SignedEntity.
+func (e *entity) TlogEntries() ([]*tlog.Entry, error) { return e.entries, nil }
+
+// Version implements verify.SignedEntity. What is in no bundle is as old as the
+// oldest, and may be signed in older ways.
+func (e *entity) Version() (string, error) {
+	if e.version == "" {
+		return "v0.1", nil
+	}
+	return e.version, nil
+}

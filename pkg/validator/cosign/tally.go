@@ -1,0 +1,127 @@
+package cosign
+
+import (
+	"context"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// tally is how far the demands of a rule are met for one digest. The zero value
+// meets none.
+type tally struct {
+	*bound
+	digest image.Digest
+	met    []progress
+	// failure is why something could not be looked at.
+	failure *validator.Error
+}
+
+// progress is how far one demand is met.
+type progress struct {
+	signed  []trust.Signed
+	found   bool             // something of the kind is attached
+	nearest *validator.Error // what came nearest to meeting it
+}
+
+// consider takes one candidate into account.
+func (t *tally) consider(ctx context.Context, found registry.Candidate) {
+	c, err := parse(found)
+	if err != nil {
+		kind := 0 // an attestation that cannot be read is missed for what it is not
+		t.met[kind].found = true
+		t.met[kind].nearest = worse(t.met[kind].nearest, validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %s", validator.Quote(err.Error())))
+		return
+	}
+	var signed []trust.Signed
+	var failure *validator.Error
+	verified := false
+	for i, d := range t.demands {
+		if d.predicateType != c.claim.predicateType {
+			continue
+		}
+		if !verified { // once, whatever demands there are for it
+			signed, failure = t.signedBy(ctx, c)
+			verified = true
+		}
+		p := &t.met[i]
+		p.found = true
+		if len(signed) == 0 {
+			p.nearest = worse(p.nearest, failure)
+			continue
+		}
+		if err := d.holds(ctx, c.claim); err != nil {
+			p.nearest = worse(p.nearest, err)
+			continue
+		}
+		p.signed = append(p.signed, signed...)
+	}
+	if failure != nil && failure.Reason.Inconclusive() {
+		t.failure = worse(t.failure, failure)
+	}
+}
+
+// signedBy tells who signed the candidate. The error is the most telling of why
+// others did not.
+func (t *tally) signedBy(ctx context.Context, c *candidate) (signed []trust.Signed, nearest *validator.Error) {
+	for _, s := range t.signers {
+		if t.online != nil && len(c.entries) == 0 && s.claimed(c) == nil {
+			if err := t.online.find(ctx, s, c); err != nil {
+				nearest = worse(nearest, err)
+				continue
+			}
+		}
+		by, err := s.verify(c, t.digest)
+		signed = append(signed, by...)
+		nearest = worse(nearest, err)
+	}
+	return signed, nearest
+}
+
+// unmet is the first demand that is not met, or -1.
+func (t *tally) unmet() int {
+	for i := range t.demands {
+		if t.quorum.Check(t.quorum.Distinct(t.met[i].signed)) != nil {
+			return i
+		}
+	}
+	if len(t.demands) == 0 {
+		return 0 // nothing demanded is nothing verified
+	}
+	return -1
+}
+
+// verdict says why the demands are not met: what could not be looked at may
+// have met them; otherwise what came nearest.
+func (t *tally) verdict() *validator.Error {
+	if t.failure != nil && t.failure.Reason.Inconclusive() {
+		return t.failure
+	}
+	if err := t.quorum.Unavailable(); err != nil && t.met[0].found {
+		return err
+	}
+	if t.failure != nil {
+		return t.failure
+	}
+	i := t.unmet()
+	if i < 0 || i >= len(t.met) {
+		return validator.Errorf(validator.Internal, "nothing is demanded")
+	}
+	p := t.met[i]
+	short := t.quorum.Check(t.quorum.Distinct(p.signed))
+	switch {
+	case !p.found && i == 0:
+		return validator.Errorf(validator.NoSignature, "no signature is attached to %s", t.digest)
+	case !p.found:
+		return validator.Errorf(validator.MissingRequired, "it is signed, but no %s is attached to %s", t.demands[i].what, t.digest)
+	case len(p.signed) == 0 && p.nearest != nil && p.nearest.Reason != validator.UntrustedSigner:
+		return p.nearest
+	case i > 0:
+		short.Message = "the " + t.demands[i].what + ": " + short.Message
+	case len(p.signed) == 0 && p.nearest != nil && t.quorum.Roots[0].ByCertificate():
+		short.Message += "; " + p.nearest.Message
+	}
+	return short
+}
