@@ -13,29 +13,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Image is an image in a registry.
-type Image struct {
-	Host       string
-	Repository string
-	Tag        string
-	Digest     string // sha256:…
-}
-
-// String is host/repository:tag.
-func (i Image) String() string { return i.Name() + ":" + i.Tag }
-
-// Name is host/repository.
-func (i Image) Name() string { return i.Host + "/" + i.Repository }
-
-// ByDigest is host/repository@digest.
-func (i Image) ByDigest() string { return i.Name() + "@" + i.Digest }
-
-// Pinned is host/repository:tag@digest.
-func (i Image) Pinned() string { return i.String() + "@" + i.Digest }
-
-// SignatureTag is the tag where cosign stores the image's signatures.
-func (i Image) SignatureTag() string { return strings.Replace(i.Digest, ":", "-", 1) + ".sig" }
-
 // Push stores a new random image under repository:tag ("team/app:v1"; the tag
 // is "latest" if there is none).
 func (r *Registry) Push(tb TB, name string) Image {
@@ -44,6 +21,14 @@ func (r *Registry) Push(tb TB, name string) Image {
 	if !ok {
 		tag = "latest"
 	}
+	pushed := r.pushImage(tb, repository, tag)
+	return Image{Host: r.Host(), Repository: repository, Tag: tag, Digest: pushed.Digest}
+}
+
+// pushImage stores a new random image under a tag or, if that is empty, by its
+// digest alone.
+func (r *Registry) pushImage(tb TB, repository, tag string) descriptor {
+	tb.Helper()
 	img, err := random.Image(64, 1)
 	if err != nil {
 		tb.Fatalf("make an image: %v", err)
@@ -72,11 +57,14 @@ func (r *Registry) Push(tb TB, name string) Image {
 	if err != nil {
 		tb.Fatalf("make an image: %v", err)
 	}
+	if tag == "" {
+		tag = digestOf(manifest)
+	}
 	digest := r.PutManifest(tb, repository, tag, string(types.DockerManifestSchema2), manifest)
-	return Image{Host: r.Host(), Repository: repository, Tag: tag, Digest: digest}
+	return descriptor{MediaType: string(types.DockerManifestSchema2), Size: len(manifest), Digest: digest}
 }
 
-// PutManifest stores any bytes as a manifest under a tag and returns their
+// PutManifest stores any bytes as a manifest under a tag or digest and returns their
 // digest.
 func (r *Registry) PutManifest(tb TB, repository, tag, mediaType string, manifest []byte) (digest string) {
 	tb.Helper()
@@ -101,6 +89,13 @@ func (r *Registry) Delete(tb TB, repository, tag string) {
 // put goes past the network, so that it is neither counted nor delayed.
 func (r *Registry) put(tb TB, method, path, mediaType string, body []byte) {
 	tb.Helper()
+	got := r.do(method, path, mediaType, body)
+	if got.Code >= http.StatusMultipleChoices {
+		tb.Fatalf("%s %s: %d %s", method, path, got.Code, got.Body)
+	}
+}
+
+func (r *Registry) do(method, path, mediaType string, body []byte) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, path, bytes.NewReader(body))
 	req.URL.Host = ""
 	if mediaType != "" {
@@ -108,9 +103,7 @@ func (r *Registry) put(tb TB, method, path, mediaType string, body []byte) {
 	}
 	got := httptest.NewRecorder()
 	r.store.ServeHTTP(got, req)
-	if got.Code >= http.StatusMultipleChoices {
-		tb.Fatalf("%s %s: %d %s", method, path, got.Code, got.Body)
-	}
+	return got
 }
 
 func digestOf(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }

@@ -44,8 +44,9 @@ type Registry struct {
 	tokens map[string]grant
 	issued int
 
-	signing  sync.Mutex
-	attached map[string][]layer // signatures by repository@digest
+	signing   sync.Mutex
+	attached  map[string][]layer      // by repository:tag of legacy signatures and attestations
+	referrers map[string][]descriptor // by repository@digest of the subject
 }
 
 type settings struct {
@@ -57,6 +58,8 @@ type settings struct {
 	tokenLifetime time.Duration
 	accessToken   bool
 	noDigest      bool
+	referrers     bool
+	emptyTypes    bool
 }
 
 // Option is a setting of a registry.
@@ -91,6 +94,16 @@ func AccessTokenOnly() Option { return func(s *settings) { s.accessToken = true 
 // WithoutContentDigest leaves the header Docker-Content-Digest out.
 func WithoutContentDigest() Option { return func(s *settings) { s.noDigest = true } }
 
+// Referrers makes the registry answer the referrers API, as registries of OCI
+// distribution 1.1 do. Without, it answers 404 and Attach maintains the
+// referrers tag.
+func Referrers() Option { return func(s *settings) { s.referrers = true } }
+
+// EmptyTypes lists every referrer with the artifact type
+// application/vnd.oci.empty.v1+json: registries and clients that know no
+// artifactType in manifests list the media type of the config instead.
+func EmptyTypes() Option { return func(s *settings) { s.emptyTypes = true } }
+
 // New starts a registry that is closed when the test ends.
 func New(tb TB, options ...Option) *Registry {
 	tb.Helper()
@@ -102,14 +115,15 @@ func New(tb TB, options ...Option) *Registry {
 // Start starts a registry. Close must be called.
 func Start(options ...Option) *Registry {
 	r := &Registry{
-		settings: settings{tokenLifetime: 5 * time.Minute},
-		store:    ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))),
-		tokens:   map[string]grant{},
-		attached: map[string][]layer{},
+		settings:  settings{tokenLifetime: 5 * time.Minute},
+		tokens:    map[string]grant{},
+		attached:  map[string][]layer{},
+		referrers: map[string][]descriptor{},
 	}
 	for _, option := range options {
 		option(&r.settings)
 	}
+	r.store = ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(r.settings.referrers))
 	r.server = httptest.NewUnstartedServer(r)
 	r.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if r.settings.tls {
@@ -156,6 +170,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.serveToken(w, req)
 	case !r.allowed(req):
 		r.challenge(w, req)
+	case kind == ReferrersGet && r.settings.referrers:
+		r.serveReferrers(w, req)
 	case r.settings.noDigest:
 		r.store.ServeHTTP(withoutDigest{w}, req)
 	default:

@@ -15,6 +15,7 @@ const (
 	ManifestHead Kind = "HEAD manifest"
 	ManifestGet  Kind = "GET manifest"
 	BlobGet      Kind = "GET blob"
+	ReferrersGet Kind = "GET referrers"
 	Other        Kind = "other"
 )
 
@@ -102,6 +103,8 @@ func kindOf(req *http.Request) Kind {
 		return ManifestGet
 	case strings.Contains(path, "/blobs/") && req.Method == http.MethodGet:
 		return BlobGet
+	case strings.Contains(path, "/referrers/") && req.Method == http.MethodGet:
+		return ReferrersGet
 	}
 	return Other
 }

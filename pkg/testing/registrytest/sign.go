@@ -2,15 +2,7 @@ package registrytest
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"maps"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -21,6 +13,7 @@ const (
 	signatureAnnotation = "dev.cosignproject.cosign/signature"
 )
 
+// layer is a descriptor of a blob. OCI image specification, "Descriptor".
 type layer struct {
 	MediaType   string            `json:"mediaType"`
 	Size        int               `json:"size"`
@@ -83,7 +76,8 @@ func Optional(key string, value any) SignOption {
 // Payload signs these bytes instead.
 func Payload(payload []byte) SignOption { return func(s *signing) { s.payload = payload } }
 
-// Signature stores this text instead of the signature in base64.
+// Signature stores this text instead of the signature in base64; the key is
+// not used then and may be nil.
 func Signature(text string) SignOption { return func(s *signing) { s.signature = &text } }
 
 // Annotation adds an annotation to the signature's layer.
@@ -107,75 +101,35 @@ func (r *Registry) Sign(tb TB, img Image, key crypto.Signer, options ...SignOpti
 	}
 	payload := s.payload
 	if payload == nil {
-		var err error
-		if payload, err = json.Marshal(s.claim); err != nil {
-			tb.Fatalf("make a payload: %v", err)
-		}
+		payload = encode(tb, s.claim)
 	}
-	text := base64.StdEncoding.EncodeToString(sign(tb, key, payload))
-	if s.signature != nil {
-		text = *s.signature
+	if s.signature == nil {
+		text := base64.StdEncoding.EncodeToString(sign(tb, key, payload))
+		s.signature = &text
 	}
-	annotations := map[string]string{signatureAnnotation: text}
+	annotations := map[string]string{signatureAnnotation: *s.signature}
 	maps.Copy(annotations, s.annotations)
-	r.attach(tb, img, payload, s.mediaType, annotations)
+	r.attachLayer(tb, img.Repository, img.SignatureTag(), payload, s.mediaType, annotations)
 }
 
-// attach stores a payload and adds it to the image's signatures.
-func (r *Registry) attach(tb TB, img Image, payload []byte, mediaType string, annotations map[string]string) {
+// attachLayer stores a payload and adds it to the layers of the image under a
+// tag, as cosign 2 attaches signatures and attestations.
+func (r *Registry) attachLayer(tb TB, repository, tag string, payload []byte, mediaType string, annotations map[string]string) {
 	tb.Helper()
 	added := layer{
 		MediaType: mediaType, Size: len(payload), Annotations: annotations,
-		Digest: r.PutBlob(tb, img.Repository, payload),
+		Digest: r.PutBlob(tb, repository, payload),
 	}
 	r.signing.Lock()
 	defer r.signing.Unlock()
-	key := img.Repository + "@" + img.Digest
+	key := repository + ":" + tag
 	r.attached[key] = append(r.attached[key], added)
 	config := []byte("{}")
-	manifest, err := json.Marshal(map[string]any{
+	manifest := encode(tb, map[string]any{
 		"schemaVersion": 2,
 		"mediaType":     types.OCIManifestSchema1,
-		"config":        layer{MediaType: string(types.OCIConfigJSON), Size: len(config), Digest: r.PutBlob(tb, img.Repository, config)},
+		"config":        layer{MediaType: string(types.OCIConfigJSON), Size: len(config), Digest: r.PutBlob(tb, repository, config)},
 		"layers":        r.attached[key],
 	})
-	if err != nil {
-		tb.Fatalf("make a manifest: %v", err)
-	}
-	r.PutManifest(tb, img.Repository, img.SignatureTag(), string(types.OCIManifestSchema1), manifest)
-}
-
-// sign signs as cosign does: Ed25519 the payload itself, others its SHA-256.
-func sign(tb TB, key crypto.Signer, payload []byte) []byte {
-	tb.Helper()
-	message, hash := payload, crypto.Hash(0)
-	if _, ok := key.Public().(ed25519.PublicKey); !ok {
-		sum := sha256.Sum256(payload)
-		message, hash = sum[:], crypto.SHA256
-	}
-	signature, err := key.Sign(rand.Reader, message, hash)
-	if err != nil {
-		tb.Fatalf("sign: %v", err)
-	}
-	return signature
-}
-
-// Key makes an ECDSA P-256 key, as cosign's own are.
-func Key(tb TB) crypto.Signer {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatalf("make a key: %v", err)
-	}
-	return key
-}
-
-// PublicPEM is the key's public half in PEM form.
-func PublicPEM(tb TB, key crypto.Signer) []byte {
-	tb.Helper()
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		tb.Fatalf("encode a key: %v", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	r.PutManifest(tb, repository, tag, string(types.OCIManifestSchema1), manifest)
 }
