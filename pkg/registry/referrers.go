@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,6 +21,10 @@ const (
 	// bundlePrefix begins the media types of Sigstore bundles, of any version.
 	bundlePrefix = "application/vnd.dev.sigstore.bundle"
 	emptyConfig  = types.MediaType("application/vnd.oci.empty.v1+json")
+	// What cosign attaches with --registry-referrers-mode=oci-1-1: what is
+	// otherwise under the .sig or .att tag.
+	referringSignatures   = types.MediaType("application/vnd.dev.cosign.artifact.sig.v1+json")
+	referringAttestations = types.MediaType("application/vnd.dev.cosign.artifact.att.v1+json")
 	// bundlePredicate is the annotation that says what a bundle attests.
 	bundlePredicate = "dev.sigstore.bundle.predicateType"
 	// maxReferrers bounds the manifests that refer to one image, of any kind.
@@ -111,7 +117,7 @@ func (s *search) descriptors(got *answer) ([]layer, error) {
 	}
 	var found []layer
 	for _, d := range i.Manifests.list {
-		if !mayBeBundle(d.ArtifactType) || !s.want.predicate(d.Annotations[bundlePredicate]) {
+		if !relevant(d.ArtifactType) || !s.want.predicate(d.Annotations[bundlePredicate]) {
 			continue
 		}
 		if !validDigest(d.Digest) {
@@ -122,11 +128,15 @@ func (s *search) descriptors(got *answer) ([]layer, error) {
 	return found, nil
 }
 
-// mayBeBundle tells whether a manifest of that artifact type can hold a bundle.
-// Some clients and registries take the type of the empty config for it, or
-// none: then the manifest itself will tell.
-func mayBeBundle(artifactType types.MediaType) bool {
-	return artifactType == "" || artifactType == emptyConfig || isBundle(artifactType)
+// relevant tells whether a manifest of that artifact type can hold what is
+// looked for. Some clients and registries take the type of the empty config for
+// it, or none: then the manifest itself will tell.
+func relevant(artifactType types.MediaType) bool {
+	switch artifactType {
+	case "", emptyConfig, referringSignatures, referringAttestations:
+		return true
+	}
+	return isBundle(artifactType)
 }
 
 func isBundle(mediaType types.MediaType) bool {
@@ -143,7 +153,7 @@ func (s *search) fetchBundles(ctx context.Context, descriptors []layer) ([]Candi
 		group    errgroup.Group
 		mu       sync.Mutex
 		together = s.limits.allAttestations()
-		fetched  = make([]*Candidate, len(descriptors))
+		fetched  = make([][]Candidate, len(descriptors))
 		errs     = make([]error, len(descriptors))
 	)
 	afford := func(n int64) bool {
@@ -155,18 +165,12 @@ func (s *search) fetchBundles(ctx context.Context, descriptors []layer) ([]Candi
 	group.SetLimit(parallelPayloads)
 	for i, d := range descriptors {
 		group.Go(func() error {
-			fetched[i], errs[i] = s.fetchBundle(ctx, d, afford)
+			fetched[i], errs[i] = s.fetchReferrer(ctx, d, afford)
 			return nil
 		})
 	}
 	_ = group.Wait() // what fails is in errs
-	var candidates []Candidate
-	for _, candidate := range fetched {
-		if candidate != nil {
-			candidates = append(candidates, *candidate)
-		}
-	}
-	return candidates, worst(errs)
+	return slices.Concat(fetched...), worst(errs)
 }
 
 // worst is the error that says most: one because of which something may be
@@ -181,12 +185,35 @@ func worst(errs []error) error {
 	return one
 }
 
-// fetchBundle fetches a bundle; nil if the manifest holds none that is wanted.
-func (s *search) fetchBundle(ctx context.Context, d layer, afford func(int64) bool) (*Candidate, error) {
-	l, err := s.bundleLayer(ctx, d)
-	if l == nil || err != nil {
+// fetchReferrer fetches what a manifest holds; nothing if that is not wanted.
+func (s *search) fetchReferrer(ctx context.Context, d layer, afford func(int64) bool) ([]Candidate, error) {
+	got, err := s.manifest(ctx, d.Digest, signatureTypes)
+	if err != nil {
 		return nil, err
 	}
+	m, err := parseManifest(got.header.Get("Content-Type"), got.body, s.limits.Signatures)
+	if err != nil {
+		return nil, validator.Errorf(validator.MalformedSignature, "%s: the manifest %s is malformed: %w", s.bundles(), d.Digest, err)
+	}
+	switch cmp.Or(m.ArtifactType, m.Config.MediaType) {
+	case referringSignatures:
+		return s.layersOf(ctx, s.bundles(), got, signatureForm)
+	case referringAttestations:
+		if len(s.want.Attestations) == 0 {
+			return nil, nil
+		}
+		return s.layersOf(ctx, s.bundles(), got, attestationForm)
+	}
+	for _, l := range m.Layers.list {
+		if isBundle(l.MediaType) && s.want.predicate(m.Annotations[bundlePredicate]) {
+			return s.fetchBundle(ctx, d, l, afford)
+		}
+	}
+	return nil, nil
+}
+
+// fetchBundle fetches a bundle, one of the manifest's layers.
+func (s *search) fetchBundle(ctx context.Context, d, l layer, afford func(int64) bool) ([]Candidate, error) {
 	limit := s.limits.PayloadBytes
 	if len(s.want.Attestations) > 0 {
 		limit = max(limit, s.limits.AttestationBytes)
@@ -199,32 +226,11 @@ func (s *search) fetchBundle(ctx context.Context, d layer, afford func(int64) bo
 	case !afford(l.Size):
 		return nil, validator.Errorf(validator.TooLarge, "%s together are larger than the %d bytes that are allowed", s.bundles(), s.limits.allAttestations())
 	}
-	content, err := s.blob(ctx, s.bundles(), *l)
+	content, err := s.blob(ctx, s.bundles(), l)
 	if err != nil {
 		return nil, err
 	}
-	return &Candidate{Kind: Bundle, Payload: content}, nil
-}
-
-// bundleLayer is the layer of a manifest that is a bundle.
-func (s *search) bundleLayer(ctx context.Context, d layer) (*layer, error) {
-	got, err := s.manifest(ctx, d.Digest, signatureTypes)
-	if err != nil {
-		return nil, err
-	}
-	m, err := parseManifest(got.header.Get("Content-Type"), got.body, s.limits.Signatures)
-	if err != nil {
-		return nil, validator.Errorf(validator.MalformedSignature, "%s: the manifest %s is malformed: %w", s.bundles(), d.Digest, err)
-	}
-	if !mayBeBundle(m.ArtifactType) || !s.want.predicate(m.Annotations[bundlePredicate]) {
-		return nil, nil
-	}
-	for _, l := range m.Layers.list {
-		if isBundle(l.MediaType) {
-			return &l, nil
-		}
-	}
-	return nil, nil
+	return []Candidate{{Kind: Bundle, Payload: content}}, nil
 }
 
 // manifest fetches a manifest by its digest.

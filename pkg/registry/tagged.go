@@ -72,6 +72,11 @@ func (s *search) tagged(ctx context.Context, f form) ([]Candidate, error) {
 	case got.status != http.StatusOK:
 		return nil, got.refused(s.target, what)
 	}
+	return s.layersOf(ctx, what, got, f)
+}
+
+// layersOf are the candidates in the layers of a manifest.
+func (s *search) layersOf(ctx context.Context, what string, got *answer, f form) ([]Candidate, error) {
 	found, err := s.layers(what, got, f)
 	if err != nil {
 		return nil, err
