@@ -144,6 +144,7 @@ func TestAKnownFormCostsNoRequestTooMany(t *testing.T) {
 			t.Parallel()
 			reg := registrytest.New(t, c.options...)
 			access := clientFor(t, reg).As(nil, "")
+			var previous string // a request for it that was given up may arrive late
 			for i := range 3 {
 				img := reg.Push(t, fmt.Sprintf("team/app:v%d", i))
 				c.attach(t, reg, img)
@@ -154,7 +155,13 @@ func TestAKnownFormCostsNoRequestTooMany(t *testing.T) {
 				if found, errs := attached(t.Context(), t, access, img.ByDigest(), wanted, "x"); len(found) != 1 || errs != nil {
 					t.Fatalf("got %v, %v", found, errs)
 				}
-				got := reg.Requests()
+				got := registrytest.Counts{}
+				for _, r := range reg.Log() {
+					if previous == "" || !strings.Contains(r.Path, previous) {
+						got[r.Kind]++
+					}
+				}
+				previous = strings.TrimPrefix(img.Digest, "sha256:")
 				if i == 0 && got.Total() > c.known.Total()+c.before {
 					t.Errorf("the first image cost %v", got)
 				}
