@@ -101,7 +101,9 @@ func loadRoot(path string, config RootConfig, source Source) (Root, strict.Error
 		errs.Add(path+".key", "cannot stand beside keyless or cert: a trust root is a key, or whoever has a certificate")
 	}
 	if config.Keyless != nil {
-		root.Identity, errs = parseIdentity(path+".keyless", *config.Keyless)
+		var more strict.Errors
+		root.Identity, more = parseIdentity(path+".keyless", *config.Keyless)
+		errs = append(errs, more...)
 	}
 	if config.Cert == "" && config.CertChain != "" {
 		errs.Add(path+".certChain", "needs cert, the certificate that is trusted and that these lead to")
