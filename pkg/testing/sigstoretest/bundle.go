@@ -57,9 +57,9 @@ func (s *Sigstore) AttestationBundle(
 // is empty.
 func (o *signing) signatureStatement(tb TB) content {
 	tb.Helper()
-	return content{envelope: true, payload: encode(tb, statement{
+	return o.content(tb, true, statement{
 		Type: statementV1, PredicateType: o.predicateType, Subject: []subject{o.subject("")}, Predicate: map[string]any{},
-	})}
+	})
 }
 
 func attach(tb TB, reg *registrytest.Registry, img registrytest.Image, o *signing, predicateType string, bundle []byte) string {

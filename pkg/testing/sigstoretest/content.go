@@ -82,9 +82,17 @@ func (o *signing) subject(name string) subject {
 // old type even in cosign 3.
 func (o *signing) attestation(tb TB, predicate any) content {
 	tb.Helper()
-	return content{envelope: true, payload: encode(tb, statement{
+	return o.content(tb, true, statement{
 		Type: statementV01, PredicateType: o.predicateType, Subject: []subject{o.subject(o.name)}, Predicate: predicate,
-	})}
+	})
+}
+
+func (o *signing) content(tb TB, envelope bool, value any) content {
+	tb.Helper()
+	if o.payload != nil {
+		return content{payload: o.payload, envelope: envelope}
+	}
+	return content{payload: encode(tb, value), envelope: envelope}
 }
 
 // signed is what all forms of signatures carry.
@@ -121,7 +129,6 @@ func (s *Sigstore) sign(tb TB, o *signing, by *Signer, c content, stamped func(T
 		result.timestamps = append(result.timestamps, stamper.stamp(tb, message, o.stampedAt))
 	}
 	if o.broken {
-		// A well-formed signature, but of something else.
 		result.signature = by.sign(tb, c.other().message())
 	}
 	return result

@@ -32,14 +32,14 @@ type rfc3161Timestamp struct {
 func (s *Sigstore) SignLegacy(tb TB, reg *registrytest.Registry, img registrytest.Image, by *Signer, options ...Option) {
 	tb.Helper()
 	o := s.signing(img, "", options)
-	c := content{payload: encode(tb, map[string]any{
+	c := o.content(tb, false, map[string]any{
 		"critical": map[string]any{
 			"identity": map[string]string{"docker-reference": o.name},
 			"image":    map[string]string{"docker-manifest-digest": o.digest},
 			"type":     "cosign container image signature",
 		},
 		"optional": o.annotations,
-	})}
+	})
 	result := s.sign(tb, o, by, c, c.stamped)
 	reg.Sign(tb, img, nil, append([]registrytest.SignOption{
 		registrytest.Payload(c.payload), registrytest.Signature(base64.StdEncoding.EncodeToString(result.signature)),

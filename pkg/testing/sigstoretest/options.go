@@ -12,6 +12,7 @@ import (
 type signing struct {
 	digest, name, predicateType string
 	annotations                 map[string]string
+	payload                     []byte
 	broken                      bool
 
 	logs         []*Sigstore
@@ -55,7 +56,11 @@ func PredicateType(predicateType string) Option {
 	return func(o *signing) { o.predicateType = predicateType }
 }
 
-// BrokenSignature damages the signature after it was logged and timestamped.
+// Payload signs these bytes instead of the claim or statement.
+func Payload(payload []byte) Option { return func(o *signing) { o.payload = payload } }
+
+// BrokenSignature stores, in place of the signature that was logged and
+// timestamped, a well-formed one over something else.
 func BrokenSignature() Option { return func(o *signing) { o.broken = true } }
 
 // WithoutEntry makes no entry in a log.

@@ -48,7 +48,7 @@ func (s *Sigstore) logV1(tb TB, o *signing, by *Signer, c content, sig []byte) *
 		entry.InclusionPromise = &protorekor.InclusionPromise{SignedEntryTimestamp: promise(tb, entry, signer)}
 	}
 	if o.proof {
-		checkpoint, err := util.CreateAndSignCheckpoint(context.Background(), rekorHost, treeID, uint64(proof.TreeSize), proof.RootHash, key) // #nosec G115 -- positive
+		checkpoint, err := util.CreateAndSignCheckpoint(context.Background(), rekorHost, treeID, uint64(proof.TreeSize), proof.RootHash, key)
 		if err != nil {
 			tb.Fatalf("make a log entry: %v", err)
 		}

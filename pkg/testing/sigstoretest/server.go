@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/rekor/pkg/generated/models"
@@ -50,22 +51,21 @@ func (s *Sigstore) retrieve(w http.ResponseWriter, req *http.Request) {
 	for _, uuid := range query.EntryUUIDs {
 		hashes = append(hashes, uuid[max(0, len(uuid)-2*sha256.Size):])
 	}
-	found := []models.LogEntry{}
+	_ = json.NewEncoder(w).Encode(s.find(hashes, query.LogIndexes))
+}
+
+// find returns the entries with these leaf hashes or indexes, by their names.
+func (s *Sigstore) find(hashes []string, indexes []*int64) []models.LogEntry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, hash := range hashes {
-		if entry, ok := s.entries[hash]; ok {
+	found := []models.LogEntry{}
+	for hash, entry := range s.entries {
+		byIndex := slices.ContainsFunc(indexes, func(i *int64) bool { return i != nil && *i == entry.GetLogIndex() })
+		if byIndex || slices.Contains(hashes, hash) {
 			found = append(found, models.LogEntry{fmt.Sprintf("%016x%s", int64(treeID), hash): anonymous(entry)})
 		}
 	}
-	for _, index := range query.LogIndexes {
-		for hash, entry := range s.entries {
-			if index != nil && entry.GetLogIndex() == *index {
-				found = append(found, models.LogEntry{fmt.Sprintf("%016x%s", int64(treeID), hash): anonymous(entry)})
-			}
-		}
-	}
-	_ = json.NewEncoder(w).Encode(found)
+	return found
 }
 
 func refuse(w http.ResponseWriter, err error) {

@@ -21,7 +21,7 @@ func (s *Sigstore) append(body []byte) (index int64, proof *protorekor.Inclusion
 	s.mu.Unlock()
 	root := leafHash(body)
 	var hashes [][]byte
-	for range bits.OnesCount64(uint64(index)) { // #nosec G115 -- positive
+	for range bits.OnesCount64(uint64(index)) {
 		left := make([]byte, sha256.Size)
 		_, _ = rand.Read(left)
 		hashes = append(hashes, left)
