@@ -95,6 +95,10 @@ func (r *Registry) Attach(tb TB, img Image, artifact Artifact, options ...Attach
 	digest = r.PutManifest(tb, img.Repository, digestOf(raw), string(types.OCIManifestSchema1), raw)
 	entry := descriptor{MediaType: string(types.OCIManifestSchema1), Size: len(raw), Digest: digest}
 	entry = r.complete(img.Repository, entry)
+	if !r.settings.referrers {
+		// The specification has clients list annotations, but cosign does not.
+		entry.Annotations = nil
+	}
 	for _, change := range a.listed {
 		change(&entry)
 	}
@@ -110,9 +114,12 @@ func (r *Registry) artifactManifest(tb TB, repository string, artifact Artifact,
 	m := map[string]any{
 		"schemaVersion": 2,
 		"mediaType":     types.OCIManifestSchema1,
-		"config":        layer{MediaType: emptyMediaType, Size: len(config), Digest: r.PutBlob(tb, repository, config)},
-		"layers":        []layer{a.layer},
-		"subject":       a.subject,
+		"config": descriptor{
+			MediaType: emptyMediaType, Size: len(config), Digest: r.PutBlob(tb, repository, config),
+			ArtifactType: artifact.ArtifactType, // cosign writes it here too
+		},
+		"layers":  []layer{a.layer},
+		"subject": a.subject,
 	}
 	if artifact.ArtifactType != "" {
 		m["artifactType"] = artifact.ArtifactType

@@ -18,7 +18,6 @@ type certifying struct {
 	template *x509.Certificate
 	key      crypto.Signer
 	other    bool // the identity is an OtherName
-	issuer   string
 	ctLog    *Sigstore
 }
 
@@ -76,7 +75,7 @@ func (s *Sigstore) Certificate(tb TB, identity, issuer string, options ...Certif
 			NotBefore: now, NotAfter: now.Add(10 * time.Minute),
 			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		},
-		issuer: issuer, ctLog: s,
+		ctLog: s,
 	}
 	for _, option := range options {
 		option(c)
@@ -85,11 +84,7 @@ func (s *Sigstore) Certificate(tb TB, identity, issuer string, options ...Certif
 		c.key = newKey(tb)
 	}
 	if c.other {
-		san, err := cryptoutils.MarshalOtherNameSAN(identity, true)
-		if err != nil {
-			tb.Fatalf("make a certificate: %v", err)
-		}
-		c.template.ExtraExtensions = append(c.template.ExtraExtensions, *san)
+		c.template.ExtraExtensions = append(c.template.ExtraExtensions, otherName(tb, identity))
 	} else {
 		c.name(identity)
 	}
@@ -103,6 +98,15 @@ func (s *Sigstore) Certificate(tb TB, identity, issuer string, options ...Certif
 	return &Signer{key: c.key, certificate: certificate, chain: s.fulcio.chain()}
 }
 
+func otherName(tb TB, identity string) pkix.Extension {
+	tb.Helper()
+	san, err := cryptoutils.MarshalOtherNameSAN(identity, true)
+	if err != nil {
+		tb.Fatalf("make a certificate: %v", err)
+	}
+	return *san
+}
+
 func (c *certifying) name(identity string) {
 	if uri, err := url.Parse(identity); err == nil && strings.Contains(identity, "://") {
 		c.template.URIs = append(c.template.URIs, uri)
@@ -111,41 +115,32 @@ func (c *certifying) name(identity string) {
 	c.template.EmailAddresses = append(c.template.EmailAddresses, identity)
 }
 
-// buildExtensions encodes what is set.
+// buildExtensions encodes what is set; extensions are numbered from 1.
 // https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
 func buildExtensions(e fulcio.Extensions) []pkix.Extension {
 	var all []pkix.Extension
-	// The first six are the characters themselves, by an old mistake.
-	for _, raw := range []struct {
-		id    asn1.ObjectIdentifier
-		value string
-	}{
-		{fulcio.OIDIssuer, e.Issuer},                                     //nolint:staticcheck // certificates have both
-		{fulcio.OIDGitHubWorkflowTrigger, e.GithubWorkflowTrigger},       //nolint:staticcheck
-		{fulcio.OIDGitHubWorkflowSHA, e.GithubWorkflowSHA},               //nolint:staticcheck
-		{fulcio.OIDGitHubWorkflowName, e.GithubWorkflowName},             //nolint:staticcheck
-		{fulcio.OIDGitHubWorkflowRepository, e.GithubWorkflowRepository}, //nolint:staticcheck
-		{fulcio.OIDGitHubWorkflowRef, e.GithubWorkflowRef},               //nolint:staticcheck
-	} {
-		if raw.value != "" {
-			all = append(all, pkix.Extension{Id: raw.id, Value: []byte(raw.value)})
+	add := func(number int, value string, der []byte) {
+		if value != "" {
+			all = append(all, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, number}, Value: der})
 		}
 	}
-	// The others, from the eighth on, are DER strings in the order of their numbers.
+	// The first six are the characters themselves, by an old mistake.
+	for i, value := range []string{
+		e.Issuer, e.GithubWorkflowTrigger, e.GithubWorkflowSHA, e.GithubWorkflowName, e.GithubWorkflowRepository, e.GithubWorkflowRef,
+	} {
+		add(1+i, value, []byte(value))
+	}
 	for i, value := range []string{
 		e.Issuer, e.BuildSignerURI, e.BuildSignerDigest, e.RunnerEnvironment, e.SourceRepositoryURI,
 		e.SourceRepositoryDigest, e.SourceRepositoryRef, e.SourceRepositoryIdentifier, e.SourceRepositoryOwnerURI,
 		e.SourceRepositoryOwnerIdentifier, e.BuildConfigURI, e.BuildConfigDigest, e.BuildTrigger, e.RunInvocationURI,
 		e.SourceRepositoryVisibilityAtSigning,
 	} {
-		if value == "" {
-			continue
-		}
 		der, err := asn1.MarshalWithParams(value, "utf8")
 		if err != nil {
 			panic(err) // only for text that is no UTF-8
 		}
-		all = append(all, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8 + i}, Value: der})
+		add(8+i, value, der)
 	}
 	return all
 }

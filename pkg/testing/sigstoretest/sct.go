@@ -27,7 +27,7 @@ func (s *Sigstore) sctList(tb TB, certificate, issuer *x509.Certificate) pkix.Ex
 	}
 	sct := &ct.SignedCertificateTimestamp{
 		SCTVersion: ct.V1, LogID: ct.LogID{KeyID: sha256.Sum256(publicDER(tb, s.ctLog.Public()))},
-		Timestamp: uint64(at.UnixMilli()), // #nosec G115 -- after 1970
+		Timestamp: uint64(at.UnixMilli()),
 	}
 	input, err := ct.SerializeSCTSignatureInput(*sct, ct.LogEntry{Leaf: ct.MerkleTreeLeaf{
 		Version: ct.V1, LeafType: ct.TimestampedEntryLeafType,

@@ -26,6 +26,9 @@ func Key(key crypto.Signer) *Signer { return &Signer{key: key} }
 // Certificate is the signer's certificate, nil if it has none.
 func (s *Signer) Certificate() *x509.Certificate { return s.certificate }
 
+// Public is the public key.
+func (s *Signer) Public() crypto.PublicKey { return s.key.Public() }
+
 // PEM is the certificate, or the public key if there is none.
 func (s *Signer) PEM(tb TB) []byte {
 	tb.Helper()
