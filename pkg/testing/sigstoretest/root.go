@@ -15,7 +15,9 @@ import (
 const (
 	rekorHost   = "rekor.sigstore.test"
 	rekorV2Host = "log2025-1.rekor.sigstore.test"
-	ctLogHost   = "ctfe.sigstore.test"
+	// RekorV2URL is where the Rekor v2 log says to be.
+	RekorV2URL = "https://" + rekorV2Host
+	ctLogHost  = "ctfe.sigstore.test"
 )
 
 // TrustedRoot is a trusted_root.json with all services.

@@ -76,6 +76,7 @@ func (l *lookup) find(ctx context.Context, s *signer, c *candidate) *validator.E
 	}
 	content, signature := c.artifact, base64Of(c.content.Signature())
 	if content == nil {
+		signature = "" // this is how the library knows an envelope
 		if content, err = json.Marshal(c.content.EnvelopeContent().RawEnvelope()); err != nil {
 			return validator.Errorf(validator.Internal, "the envelope cannot be sent to the transparency log: %w", err)
 		}
