@@ -107,9 +107,10 @@ func (b *Builder) Build(o Objects) Built {
 // and identifies its settings.
 func (b *Builder) registries(configs []registryConfig, limits feature.Limits, source trust.Source) (*registry.Client, string, strict.Errors) {
 	options := registry.Options{Limits: registry.Limits{
-		Signatures:    limits.Signatures,
-		ManifestBytes: limits.ManifestBytes,
-		PayloadBytes:  limits.PayloadBytes,
+		Signatures:       limits.Signatures,
+		ManifestBytes:    limits.ManifestBytes,
+		PayloadBytes:     limits.PayloadBytes,
+		AttestationBytes: limits.AttestationBytes,
 	}}
 	var errs strict.Errors
 	for i, config := range configs {

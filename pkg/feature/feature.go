@@ -54,8 +54,10 @@ type Limits struct {
 	Signatures int `config:"signatures"`
 	// ManifestBytes is the size of a manifest.
 	ManifestBytes int64 `config:"manifestBytes"`
-	// PayloadBytes is the size of what one signature signs.
+	// PayloadBytes is the size of what one signature signs, or of its bundle.
 	PayloadBytes int64 `config:"payloadBytes"`
+	// AttestationBytes is the size of an attestation that a rule demands.
+	AttestationBytes int64 `config:"attestationBytes"`
 }
 
 // namespaceName is an RFC 1123 label. Globs are not among them: the webhook's
@@ -68,7 +70,7 @@ func Default() Settings {
 		ExcludedNamespaces: []string{"kube-system"},
 		Cache:              Cache{ExpirySeconds: 30, CacheErrors: true},
 		Webhook:            Webhook{FailurePolicy: Fail, TimeoutSeconds: 10},
-		Limits:             Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10},
+		Limits:             Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, AttestationBytes: 4 << 20},
 	}
 }
 
@@ -94,6 +96,7 @@ func Parse(fields map[string]any) (Settings, strict.Errors) {
 	inRange("limits.signatures", int64(settings.Limits.Signatures), 1, 10_000)
 	inRange("limits.manifestBytes", settings.Limits.ManifestBytes, 1<<10, 64<<20)
 	inRange("limits.payloadBytes", settings.Limits.PayloadBytes, 1<<10, 64<<20)
+	inRange("limits.attestationBytes", settings.Limits.AttestationBytes, 1<<10, 64<<20)
 	if p := settings.Webhook.FailurePolicy; p != Fail && p != Ignore {
 		errs.Add("webhook.failurePolicy", "is %q, but must be Fail or Ignore", p)
 	}

@@ -36,11 +36,11 @@ func TestParse(t *testing.T) {
 		{"0 seconds are not the default", "cache: {expirySeconds: 0}", func(s *feature.Settings) { s.Cache.ExpirySeconds = 0 }},
 		{"false is not the default", "cache: {cacheErrors: false}", func(s *feature.Settings) { s.Cache.CacheErrors = false }},
 		{"the failure policy can be Ignore", "webhook: {failurePolicy: Ignore}", func(s *feature.Settings) { s.Webhook.FailurePolicy = feature.Ignore }},
-		{"the least", "{cache: {expirySeconds: 0}, webhook: {timeoutSeconds: 2}, limits: {signatures: 1, manifestBytes: 1024, payloadBytes: 1024}}", func(s *feature.Settings) {
-			s.Cache.ExpirySeconds, s.Webhook.TimeoutSeconds, s.Limits = 0, 2, feature.Limits{Signatures: 1, ManifestBytes: 1 << 10, PayloadBytes: 1 << 10}
+		{"the least", "{cache: {expirySeconds: 0}, webhook: {timeoutSeconds: 2}, limits: {signatures: 1, manifestBytes: 1024, payloadBytes: 1024, attestationBytes: 1024}}", func(s *feature.Settings) {
+			s.Cache.ExpirySeconds, s.Webhook.TimeoutSeconds, s.Limits = 0, 2, feature.Limits{Signatures: 1, ManifestBytes: 1 << 10, PayloadBytes: 1 << 10, AttestationBytes: 1 << 10}
 		}},
-		{"the most", "{cache: {expirySeconds: 86400}, webhook: {timeoutSeconds: 30}, limits: {signatures: 10000, manifestBytes: 67108864, payloadBytes: 67108864}}", func(s *feature.Settings) {
-			s.Cache.ExpirySeconds, s.Webhook.TimeoutSeconds, s.Limits = 86400, 30, feature.Limits{Signatures: 10_000, ManifestBytes: 64 << 20, PayloadBytes: 64 << 20}
+		{"the most", "{cache: {expirySeconds: 86400}, webhook: {timeoutSeconds: 30}, limits: {signatures: 10000, manifestBytes: 67108864, payloadBytes: 67108864, attestationBytes: 67108864}}", func(s *feature.Settings) {
+			s.Cache.ExpirySeconds, s.Webhook.TimeoutSeconds, s.Limits = 86400, 30, feature.Limits{Signatures: 10_000, ManifestBytes: 64 << 20, PayloadBytes: 64 << 20, AttestationBytes: 64 << 20}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,15 +89,17 @@ func TestErrors(t *testing.T) {
 		{"one name that is no list", "excludedNamespaces: kube-system", []string{"excludedNamespaces: must be a list, not a string"}},
 		{"half a second", "cache: {expirySeconds: 0.5}", []string{"cache.expirySeconds: must be a whole number, not 0.5"}},
 		{"a duration", "cache: {expirySeconds: 30s}", []string{"cache.expirySeconds: must be a number, not a string"}},
-		{"too little of everything", "{cache: {expirySeconds: -1}, webhook: {timeoutSeconds: 1}, limits: {signatures: 0, manifestBytes: 1023, payloadBytes: -1}}", []string{
+		{"too little of everything", "{cache: {expirySeconds: -1}, webhook: {timeoutSeconds: 1}, limits: {signatures: 0, manifestBytes: 1023, payloadBytes: -1, attestationBytes: 0}}", []string{
 			"cache.expirySeconds: is -1, but must be between 0 and 86400", "webhook.timeoutSeconds: is 1, but must be between 2 and 30",
 			"limits.signatures: is 0, but must be between 1 and 10000", "limits.manifestBytes: is 1023, but must be between 1024 and 67108864",
 			"limits.payloadBytes: is -1, but must be between 1024 and 67108864",
+			"limits.attestationBytes: is 0, but must be between 1024 and 67108864",
 		}},
-		{"too much of everything", "{cache: {expirySeconds: 86401}, webhook: {timeoutSeconds: 31}, limits: {signatures: 10001, manifestBytes: 67108865, payloadBytes: 67108865}}", []string{
+		{"too much of everything", "{cache: {expirySeconds: 86401}, webhook: {timeoutSeconds: 31}, limits: {signatures: 10001, manifestBytes: 67108865, payloadBytes: 67108865, attestationBytes: 67108865}}", []string{
 			"cache.expirySeconds: is 86401, but must be between 0 and 86400", "webhook.timeoutSeconds: is 31, but must be between 2 and 30",
 			"limits.signatures: is 10001, but must be between 1 and 10000", "limits.manifestBytes: is 67108865, but must be between 1024 and 67108864",
 			"limits.payloadBytes: is 67108865, but must be between 1024 and 67108864",
+			"limits.attestationBytes: is 67108865, but must be between 1024 and 67108864",
 		}},
 		{"errors of all sorts", "{unknown: 1, cache: {cacheErrors: no}, webhook: {timeoutSeconds: 99}}", []string{
 			"unknown: unknown key; there is cache, excludedNamespaces, limits, webhook", "cache.cacheErrors: must be true or false, not a string",

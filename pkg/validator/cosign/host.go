@@ -69,8 +69,10 @@ func newHost(path string, config hostConfig, source trust.Source) (*host, strict
 		errs.Add(path+".trustedRoot", "holds everything; rekorPubkey, fulcioCert, ctLogPubkey, tsaCert and tuf cannot stand beside it")
 	}
 	if config.TUF != nil {
-		if err := checkURL(config.TUF.Mirror); err != nil || config.TUF.Mirror == "" {
-			errs.Add(path+".tuf.mirror", "must be the URL of a TUF repository: %v", err)
+		if err := checkURL(config.TUF.Mirror); err != nil {
+			errs.Add(path+".tuf.mirror", "%v", err)
+		} else if config.TUF.Mirror == "" {
+			errs.Add(path+".tuf.mirror", "is missing; it must be the URL of a TUF repository")
 		}
 	}
 	if config.SignatureRepository != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/sigstoretest"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
@@ -163,4 +164,46 @@ func mustDecode(text string) string {
 		panic(err)
 	}
 	return string(raw)
+}
+
+// T18, T19: whatever a registry serves in whatever form: without the private
+// key nothing is accepted, nothing panics, and the error has a reason.
+func FuzzCandidates(f *testing.F) {
+	key, _ := testKey(f)
+	img := registrytest.Image{Host: "example.com", Repository: "app", Digest: string(signedDigest)}
+	s, by := sigstoretest.New(f), sigstoretest.Key(registrytest.Key(f))
+	f.Add(uint8(2), s.SignatureBundle(f, img, by), "")
+	f.Add(uint8(2), s.SignatureBundle(f, img, by, sigstoretest.RekorV2(), sigstoretest.TimestampedBy(s)), "")
+	f.Add(uint8(2), s.SignatureBundle(f, img, s.Certificate(f, "alice@example.com", "https://issuer.example.com")), "")
+	f.Add(uint8(1), []byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":"AA=="}]}`), `{"Payload":{"body":"e30="}}`)
+	f.Add(uint8(0), []byte(goodPayload()), string(s.FulcioChain(f)))
+	material, err := trust.ParseTrustedRoot(s.TrustedRoot(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	root := trust.Root{Name: "default", Keys: []trust.Key{key}}
+	n := needs{log: true, sct: true}
+	b := &bound{
+		quorum: trust.Quorum{Roots: []trust.Root{root}, Threshold: 1},
+		signers: []*signer{
+			{material: material, needs: n, options: n.options(true), key: &key, roots: []trust.Root{root}},
+			{material: material, needs: n, options: n.options(false), roots: []trust.Root{{Name: "default"}}},
+		},
+		demands: []demand{{predicateType: signaturePredicate, holds: always}, {predicateType: "", holds: always}},
+	}
+	// What was made for one image is a forgery for another.
+	unsignedDigest := image.Digest("sha256:" + strings.Repeat("1", 64))
+	f.Fuzz(func(t *testing.T, kind uint8, content []byte, annotation string) {
+		tally := &tally{bound: b, digest: unsignedDigest, met: make([]progress, 2)}
+		tally.consider(t.Context(), registry.Candidate{
+			Kind: registry.Kind(kind % 3), Payload: content, Base64Signature: "AAAA",
+			Annotations: map[string]string{"dev.sigstore.cosign/bundle": annotation, "dev.sigstore.cosign/certificate": annotation, "dev.sigstore.cosign/rfc3161timestamp": annotation},
+		})
+		if tally.unmet() < 0 {
+			t.Fatalf("accepted %q", content)
+		}
+		if err := tally.verdict(); err == nil || err.Reason == "" || err.Message == "" {
+			t.Fatalf("said nothing about %q", content)
+		}
+	})
 }
