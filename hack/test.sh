@@ -53,7 +53,7 @@ step_fuzz() {
   local package name
   while read -r package name; do
     echo "$package $name"
-    go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-3s}" "$package" | tail -n 1
+    go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-3s}" -fuzzminimizetime 1x "$package" | tail -n 1
   done < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -EHo '^func Fuzz[A-Za-z0-9_]+' |
     sed -E 's|^(.*)/[^/]+:func (.*)$|./\1 \2|')
 }
