@@ -35,7 +35,7 @@ func parseScope(key string) (scope, error) {
 		}
 		repositories = strings.TrimPrefix(repositories, version+"/")
 	}
-	s := scope{host: image.CanonicalHost(host), glob: strings.ContainsAny(host, "*?["), path: repositories}
+	s := scope{host: image.CanonicalHost(host), glob: strings.ContainsAny(host, "*?"), path: repositories}
 	if !s.valid() {
 		return scope{}, fmt.Errorf("%.60q does not name a registry", key)
 	}
