@@ -178,7 +178,7 @@ func TestProxyAndTLS(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.reg.Push(t, "app:v1")
-			client := newClient(t, registry.Options{Hosts: []registry.Host{c.host}, Proxy: tunnel(t, c.reg.Host())})
+			client := newClient(t, registry.Options{Hosts: []registry.Host{c.host}, Proxy: tunnel(t, c.reg)})
 			_, err := client.As(nil, "").Resolve(within(t, 10*time.Second), parse(t, c.image))
 			if c.says == "" && err != nil {
 				t.Error(err)

@@ -85,18 +85,19 @@ func (a *access) trust(path, reference string, d Dependencies) (sum string, bad 
 	}
 	_, _, secret := ref.Secret()
 	pem, err := ref.Read(d.Trust)
+	theirs := secret && (err == nil || errors.Is(err, trust.ErrNotThere)) // whatever is wrong, it is the Secret
 	if err == nil {
 		err = checkCertificates(pem)
 	}
 	switch {
-	case err != nil && secret:
+	case err != nil && theirs:
 		a.unavailable = validator.Errorf(validator.TrustDataUnavailable, "the certificates that registries are verified with cannot be read: %s: %w", reference, err)
 		return "unavailable", nil
 	case err != nil:
-		if _, _, ok := ref.ConfigMap(); !ok {
-			reference = "it"
+		bad := strict.Errorf(path, "%v", err)
+		if strings.Contains(reference, "://") { // rather than the certificates themselves
+			bad.Message = reference + ": " + bad.Message
 		}
-		bad := strict.Errorf(path, "%s: %v", reference, err)
 		bad.Dangling = errors.Is(err, trust.ErrNotThere)
 		return "", bad
 	}
@@ -120,8 +121,9 @@ func checkCertificates(pem []byte) error {
 // read reads a Secret of ours. That it is not there concerns nobody but those
 // who need it.
 func (d Dependencies) read(name string) credentials.Set {
+	called := name + " (auth.secretName)"
 	if d.Secrets == nil {
-		return credentials.Missing(name, "there are no Secrets here")
+		return credentials.Missing(called, "there are no Secrets here")
 	}
 	entries, err := d.Secrets.SecretEntries(name)
 	if err != nil {
@@ -129,9 +131,9 @@ func (d Dependencies) read(name string) credentials.Set {
 		if errors.Is(err, trust.ErrNotThere) {
 			why = "it does not exist"
 		}
-		return credentials.Missing(name, why)
+		return credentials.Missing(called, why)
 	}
-	return credentials.FromSecret(name, entries)
+	return credentials.FromSecret(called, entries)
 }
 
 // as is what the validator sees for the identity. The error is a
