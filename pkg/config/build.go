@@ -18,6 +18,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/cloud"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -34,6 +35,7 @@ type Builder struct {
 	cache    *cache.Cache
 	keychain authn.Keychain
 	pulls    builtin.PullSecrets
+	logins   *credentials.Set
 
 	mu      sync.Mutex
 	client  *registry.Client
@@ -51,6 +53,13 @@ func NewBuilder(c *cache.Cache) *Builder {
 // workloads.
 func (b *Builder) WithPullSecrets(p builtin.PullSecrets) *Builder {
 	b.pulls = p
+	return b
+}
+
+// WithLogins is the builder with logins for validators that have none of their
+// own.
+func (b *Builder) WithLogins(set credentials.Set) *Builder {
+	b.logins = &set
 	return b
 }
 
@@ -105,6 +114,7 @@ func (b *Builder) Build(o Objects) Built {
 		Registry:    client,
 		Trusting:    func(cas []byte) (*registry.Client, error) { return b.trust(client, cas, used) },
 		Secrets:     source,
+		Logins:      b.logins,
 		PullSecrets: b.pulls,
 		Keychain:    b.keychain,
 	})

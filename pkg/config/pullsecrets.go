@@ -148,7 +148,7 @@ func (p *PullSecrets) join(ctx context.Context, namespace string, names []string
 			return all, false, validator.Errorf(validator.RegistryUnauthorized,
 				"the pull secrets %v in namespace %s are together larger than the %d bytes that are allowed", names, namespace, maxPullSecretsBytes)
 		}
-		sets = append(sets, credentials.FromPullSecret(namespace+"/"+name, secret.Data).Readable())
+		sets = append(sets, credentials.FromPullSecret("Secret "+namespace+"/"+name, secret.Data).Readable())
 	}
 	return credentials.Join(sets...), missing, nil
 }
@@ -158,7 +158,7 @@ func unread(kind, namespace, name string, err error) error {
 	why := "the Kubernetes API does not give it out; trying again may help"
 	switch {
 	case apierrors.IsForbidden(err):
-		why = "the webhook may not read it; auth.useImagePullSecrets needs the rights in config/optional/pull-secrets.yaml, so apply that too"
+		why = "it may not be read; for auth.useImagePullSecrets the webhook needs the rights in config/optional/pull-secrets.yaml, which are applied separately"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		why = "the Kubernetes API did not answer in time; trying again may help"
 	}

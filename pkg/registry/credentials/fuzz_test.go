@@ -27,7 +27,7 @@ func FuzzPullSecret(f *testing.F) {
 		places = append(places, place)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		set := credentials.FromPullSecret("prod/x", map[string][]byte{".dockerconfigjson": []byte(text)}).Readable()
+		set := credentials.FromPullSecret("Secret prod/x", map[string][]byte{".dockerconfigjson": []byte(text)}).Readable()
 		lower := strings.ToLower(text)
 		for _, place := range places {
 			found, err := set.Resolve(place)

@@ -20,7 +20,7 @@ func basic(user string) string {
 // docker is a Secret with a Docker configuration; keys and their auths take
 // turns.
 func docker(pairs ...string) credentials.Set {
-	return credentials.FromSecret("connaisseur/x", map[string][]byte{".dockerconfigjson": []byte(dockerConfig(pairs...))})
+	return credentials.FromSecret("Secret connaisseur/x", map[string][]byte{".dockerconfigjson": []byte(dockerConfig(pairs...))})
 }
 
 func dockerConfig(pairs ...string) string {

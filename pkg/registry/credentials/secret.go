@@ -39,6 +39,11 @@ func FromPullSecret(name string, entries map[string][]byte) Set {
 	return read(name, entries, dockerConfigKey, legacyConfigKey)
 }
 
+// FromDockerConfig reads a configuration file of Docker's.
+func FromDockerConfig(name string, text []byte) Set {
+	return read(name, map[string][]byte{dockerConfigKey: text}, dockerConfigKey)
+}
+
 func read(name string, entries map[string][]byte, formats ...string) Set {
 	r := reader{name: name}
 	known, size := false, 0

@@ -38,7 +38,7 @@ func TestFormats(t *testing.T) {
 			for key, value := range c.more {
 				entries[key] = []byte(value)
 			}
-			got, err := login(t, credentials.FromSecret("connaisseur/x", entries), "ghcr.io/org/app")
+			got, err := login(t, credentials.FromSecret("Secret connaisseur/x", entries), "ghcr.io/org/app")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,11 +75,11 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := login(t, credentials.FromSecret("connaisseur/x", map[string][]byte{c.entry: []byte(c.text), "username": []byte("user")}), "ghcr.io/org/app")
+			_, err := login(t, credentials.FromSecret("Secret connaisseur/x", map[string][]byte{c.entry: []byte(c.text), "username": []byte("user")}), "ghcr.io/org/app")
 			if err == nil {
 				t.Fatal("there is no error")
 			}
-			if got := validator.AsError(err); got.Reason != validator.RegistryUnauthorized || !strings.Contains(got.Message, c.says) || !strings.Contains(got.Message, "connaisseur/x") {
+			if got := validator.AsError(err); got.Reason != validator.RegistryUnauthorized || !strings.Contains(got.Message, c.says) || !strings.Contains(got.Message, "Secret connaisseur/x") {
 				t.Errorf("got %s: %v", got.Reason, err)
 			}
 			if strings.Contains(err.Error(), "s3cret") {
@@ -123,10 +123,10 @@ func TestAKeyThatIsNoHostConcernsWhatNoOtherIsFor(t *testing.T) {
 func TestAPullSecretHasOnlyKubernetesFormats(t *testing.T) {
 	t.Parallel()
 	entries := map[string][]byte{"secret.yaml": []byte("username: user\npassword: s3cret\nregistry: ghcr.io\n")}
-	if _, err := login(t, credentials.FromPullSecret("prod/x", entries), "ghcr.io/app"); err == nil {
+	if _, err := login(t, credentials.FromPullSecret("Secret prod/x", entries), "ghcr.io/app"); err == nil {
 		t.Error("Connaisseur's own format is read")
 	}
-	if got, err := login(t, credentials.FromPullSecret("prod/x", entries).Readable(), "ghcr.io/app"); err != nil || got != (authn.AuthConfig{}) {
+	if got, err := login(t, credentials.FromPullSecret("Secret prod/x", entries).Readable(), "ghcr.io/app"); err != nil || got != (authn.AuthConfig{}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -138,7 +138,7 @@ func TestT35ASetIsIdentifiedByItsContent(t *testing.T) {
 	seen := map[string]string{}
 	for name, set := range map[string]credentials.Set{
 		"none": {}, "a": a, "b": b, "a and b": credentials.Join(a, b), "b and a": credentials.Join(b, a),
-		"missing": credentials.Missing("connaisseur/x", "it does not exist"),
+		"missing": credentials.Missing("Secret connaisseur/x", "it does not exist"),
 		"broken":  docker("ghcr.io", `"x"`),
 	} {
 		if other, ok := seen[set.ID()]; ok {

@@ -101,5 +101,5 @@ func (s Set) Readable() Set {
 
 // unreadable is why there is no login. It never says what was read.
 func unreadable(name, format string, args ...any) *validator.Error {
-	return validator.Errorf(validator.RegistryUnauthorized, "the pull credentials in Secret %s cannot be used: %s", name, fmt.Sprintf(format, args...))
+	return validator.Errorf(validator.RegistryUnauthorized, "the pull credentials in %s cannot be used: %s", name, fmt.Sprintf(format, args...))
 }

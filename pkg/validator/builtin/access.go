@@ -72,6 +72,9 @@ func (d Dependencies) access(settings strict.Object, config registry.AccessConfi
 	if config.Auth.UseKeychain {
 		a.keychain = d.Keychain
 	}
+	if config.Auth == (registry.AuthConfig{}) && d.Logins != nil {
+		a.secret = d.Logins
+	}
 	a.by = digest(strings.Join(by, " "))
 	return a, errs
 }
@@ -121,7 +124,7 @@ func checkCertificates(pem []byte) error {
 // read reads a Secret of ours. That it is not there concerns nobody but those
 // who need it.
 func (d Dependencies) read(name string) credentials.Set {
-	called := name + " (auth.secretName)"
+	called := "Secret " + name + " (auth.secretName)"
 	if d.Secrets == nil {
 		return credentials.Missing(called, "there are no Secrets here")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -35,6 +36,8 @@ type Dependencies struct {
 	Trusting func(cas []byte) (*registry.Client, error)
 	// Secrets has the credentials for registries; nil means that there are none.
 	Secrets SecretSource
+	// Logins are for validators without credentials of their own; nil for none.
+	Logins *credentials.Set
 	// PullSecrets has those of workloads; nil where no cluster can be asked.
 	PullSecrets PullSecrets
 	// Keychain has those of the clouds.
