@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
 )
 
 // environment is what commands get from outside.
@@ -22,6 +23,8 @@ type environment struct {
 	now func() time.Time
 	// cluster reads the configuration of a cluster.
 	cluster clusterReader
+	// pullSecrets reads those of workloads in a cluster.
+	pullSecrets func(clusterOptions) (builtin.PullSecrets, error)
 	// build tells what the program was built from.
 	build func() (*debug.BuildInfo, bool)
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
 )
 
 // clusterOptions say which cluster, and where in it the configuration is.
@@ -22,19 +23,37 @@ type clusterReader func(context.Context, clusterOptions) (config.Objects, error)
 
 // readCluster finds the cluster as kubectl does.
 func readCluster(ctx context.Context, o clusterOptions) (config.Objects, error) {
+	client, err := connect(o)
+	if err != nil {
+		return config.Objects{}, err
+	}
+	return config.ReadCluster(ctx, client, o.namespace)
+}
+
+// pullSecretsOf reads the pull secrets of workloads from a cluster, with the
+// rights of the user.
+func pullSecretsOf(o clusterOptions) (builtin.PullSecrets, error) {
+	client, err := connect(o)
+	if err != nil {
+		return nil, err
+	}
+	return config.NewPullSecrets(client), nil
+}
+
+func connect(o clusterOptions) (kubernetes.Interface, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.context}
 	settings, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return config.Objects{}, errors.New("there is no configuration: name files with --config, or a cluster with --kubeconfig and --context")
+		return nil, errors.New("there is no configuration: name files with --config, or a cluster with --kubeconfig and --context")
 	}
 	if err != nil {
-		return config.Objects{}, fmt.Errorf("the kubeconfig cannot be used: %w", err)
+		return nil, fmt.Errorf("the kubeconfig cannot be used: %w", err)
 	}
 	client, err := kubernetes.NewForConfig(rest.AddUserAgent(settings, "connaisseur"))
 	if err != nil {
-		return config.Objects{}, fmt.Errorf("the cluster cannot be reached: %w", err)
+		return nil, fmt.Errorf("the cluster cannot be reached: %w", err)
 	}
-	return config.ReadCluster(ctx, client, o.namespace)
+	return client, nil
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 )
 
 // source says where the configuration is.
@@ -48,12 +50,27 @@ func (s *source) read(ctx context.Context, c *cli) (config.Objects, error) {
 
 // load reads and builds the configuration; the error says everything that is
 // wrong with it.
-func (s *source) load(ctx context.Context, c *cli, o cache.Options) (config.Built, error) {
+func (s *source) load(ctx context.Context, c *cli, how *effort) (config.Built, error) {
 	objects, err := s.read(ctx, c)
 	if err != nil {
 		return config.Built{}, err
 	}
-	built := config.NewBuilder(cache.New(o)).Build(objects)
+	builder := config.NewBuilder(cache.New(how.cache(c)))
+	if s.path == "" && c.pullSecrets != nil {
+		pulls, err := c.pullSecrets(s.clusterOptions)
+		if err != nil {
+			return config.Built{}, err
+		}
+		builder = builder.WithPullSecrets(pulls)
+	}
+	if how.registryConfig != "" {
+		text, err := os.ReadFile(how.registryConfig)
+		if err != nil {
+			return config.Built{}, fmt.Errorf("the credentials for registries cannot be read: %w", err)
+		}
+		builder = builder.WithLogins(credentials.FromDockerConfig(how.registryConfig, text))
+	}
+	built := builder.Build(objects)
 	return built, built.Errors.Err()
 }
 
@@ -61,6 +78,8 @@ func (s *source) load(ctx context.Context, c *cli, o cache.Options) (config.Buil
 type effort struct {
 	at      instant
 	timeout time.Duration
+	// registryConfig is a file of Docker's with credentials.
+	registryConfig string
 }
 
 // addEffort adds the flags for how to verify.
@@ -68,6 +87,7 @@ func addEffort(cmd *cobra.Command, each string) *effort {
 	e := &effort{}
 	cmd.Flags().Var(&e.at, "at", "decide as of this time (RFC 3339, or a date for its midnight in UTC) instead of now")
 	cmd.Flags().DurationVar(&e.timeout, "timeout", 30*time.Second, "how long the verification of "+each+" may take")
+	cmd.Flags().StringVar(&e.registryConfig, "registry-config", "", "Docker configuration (~/.docker/config.json) with credentials for registries, for validators that have none of their own; credential helpers are not executed")
 	complete(cmd, "at", cobra.NoFileCompletions)
 	complete(cmd, "timeout", cobra.NoFileCompletions)
 	cmd.PreRunE = func(*cobra.Command, []string) error {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
@@ -44,7 +43,7 @@ func (c *cli) explain() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), clusterTimeout)
 		defer cancel()
-		built, err := from.load(ctx, c, cache.Options{})
+		built, err := from.load(ctx, c, &effort{})
 		if err != nil {
 			return err
 		}

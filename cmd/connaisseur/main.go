@@ -19,8 +19,8 @@ func main() {
 		out:     os.Stdout,
 		err:     os.Stderr,
 		now:     time.Now,
-		cluster: readCluster,
-		build:   debug.ReadBuildInfo,
+		cluster: readCluster, pullSecrets: pullSecretsOf,
+		build: debug.ReadBuildInfo,
 	}).run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

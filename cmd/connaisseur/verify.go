@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
 )
@@ -100,7 +101,7 @@ func (c *cli) expand(args []string) ([]string, error) {
 func (c *cli) verifyImages(ctx context.Context, images []string, namespace string, from *source, how *effort) ([]result, error) {
 	ctx, cancel := context.WithTimeout(ctx, how.timeout)
 	defer cancel()
-	built, err := from.load(ctx, c, how.cache(c))
+	built, err := from.load(ctx, c, how)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,11 @@ func (c *cli) verifyImages(ctx context.Context, images []string, namespace strin
 		w.Images = append(w.Images, workload.Image{Reference: img})
 	}
 	engine := verify.Engine{Now: how.at.clock(c.now)}
-	verdict := engine.Verify(ctx, built.Snapshot, verify.Request{Workload: w, Namespace: namespace})
+	verdict := engine.Verify(ctx, built.Snapshot, verify.Request{
+		Workload:  w,
+		Namespace: namespace,
+		Identity:  validator.PullIdentity(namespace, w.ServiceAccount, w.PullSecrets),
+	})
 	results := make([]result, len(images))
 	for i, img := range images {
 		if verdict.Skipped != "" {

@@ -10,6 +10,8 @@ import (
 	"github.com/kelseyhightower/envconfig"
 	"go.opentelemetry.io/otel"
 	"go.uber.org/zap"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"knative.dev/pkg/configmap"
 	"knative.dev/pkg/controller"
 	"knative.dev/pkg/injection"
@@ -50,11 +52,17 @@ func main() {
 	if err := envconfig.Process("", &env); err != nil {
 		log.Fatal("The environment is not valid: ", err)
 	}
-	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})))
 	served := make(chan struct{}) // closed when requests in flight have been answered
 	ctx := sharedmain.WithHealthProbesDisabled(signals.NewContext())
 	cluster := injection.ParseAndGetRESTConfigOrDie()
 	cluster.QPS, cluster.Burst = 50, 100 // a burst of edits must not delay the next one's effect
+	// Beside the webhook's other clients: tenants' many pull secrets must not
+	// delay those.
+	pulls, err := kubernetes.NewForConfig(rest.CopyConfig(cluster))
+	if err != nil {
+		log.Fatal("The cluster cannot be reached: ", err)
+	}
+	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(pulls)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
 			instruments, err := observability.New(otel.GetMeterProvider())

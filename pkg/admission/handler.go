@@ -137,7 +137,11 @@ func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
 	if w.Name == "" {
 		w.Name = req.Name
 	}
-	out := verify.Request{Workload: w, Namespace: req.Namespace}
+	out := verify.Request{
+		Workload:  w,
+		Namespace: req.Namespace,
+		Identity:  validator.PullIdentity(req.Namespace, w.ServiceAccount, w.PullSecrets),
+	}
 	if req.Operation == admissionv1.Update {
 		if out.Old, err = workload.Extract(gvk, req.OldObject.Raw); err != nil {
 			return verify.Request{}, fmt.Errorf("the object as it was before: %w", err)

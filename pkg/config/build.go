@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
@@ -16,6 +17,8 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/cloud"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -29,15 +32,36 @@ const DefaultValidator = "default"
 // Builder builds snapshots. What outlives a snapshot is its own: the cache,
 // and the connections to registries as long as their settings stay the same.
 type Builder struct {
-	cache *cache.Cache
+	cache    *cache.Cache
+	keychain authn.Keychain
+	pulls    builtin.PullSecrets
+	logins   *credentials.Set
 
 	mu      sync.Mutex
 	client  *registry.Client
 	options registry.Options
+	// trusting are like client, each with more certificates; by their hash.
+	trusting map[string]*registry.Client
 }
 
 // NewBuilder makes a Builder whose snapshots share the cache.
-func NewBuilder(c *cache.Cache) *Builder { return &Builder{cache: c} }
+func NewBuilder(c *cache.Cache) *Builder {
+	return &Builder{cache: c, keychain: cloud.New(), trusting: map[string]*registry.Client{}}
+}
+
+// WithPullSecrets is the builder with somebody who knows the pull secrets of
+// workloads.
+func (b *Builder) WithPullSecrets(p builtin.PullSecrets) *Builder {
+	b.pulls = p
+	return b
+}
+
+// WithLogins is the builder with logins for validators that have none of their
+// own.
+func (b *Builder) WithLogins(set credentials.Set) *Builder {
+	b.logins = &set
+	return b
+}
 
 // reached is a validator with the settings for registries: which digest a tag
 // stands for is what a mirror says, or whoever is on the way to an insecure
@@ -84,7 +108,16 @@ func (b *Builder) Build(o Objects) Built {
 	if client == nil {
 		client = noRegistries() // so that what else is wrong is found too
 	}
-	validators, errs := buildValidators(doc.validators, builtin.Dependencies{Trust: source, Registry: client})
+	used := map[string]bool{}
+	validators, errs := buildValidators(doc.validators, builtin.Dependencies{
+		Trust:       source,
+		Registry:    client,
+		Trusting:    func(cas []byte) (*registry.Client, error) { return b.trust(client, cas, used) },
+		Secrets:     source,
+		Logins:      b.logins,
+		PullSecrets: b.pulls,
+		Keychain:    b.keychain,
+	})
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
@@ -93,6 +126,7 @@ func (b *Builder) Build(o Objects) Built {
 	if len(built.Errors) > 0 {
 		return built
 	}
+	b.release(used)
 	built.Snapshot = &verify.Snapshot{
 		Revision:  revision(o, source.reads),
 		Namespace: o.Namespace,
@@ -144,8 +178,45 @@ func (b *Builder) registries(configs []registryConfig, limits feature.Limits, so
 	if b.client != nil {
 		b.client.Close()
 	}
+	b.closeTrusting(nil)
 	b.client, b.options = client, options
 	return client, by, nil
+}
+
+// trust gives the client that trusts certificates besides what the base does,
+// and notes that it is used.
+func (b *Builder) trust(base *registry.Client, cas []byte, used map[string]bool) (*registry.Client, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := hash(string(cas))
+	used[key] = true
+	if base != b.client {
+		return base.Trusting(cas) // of a configuration that is refused anyway
+	}
+	if client, ok := b.trusting[key]; ok {
+		return client, nil
+	}
+	client, err := base.Trusting(cas)
+	if err == nil {
+		b.trusting[key] = client
+	}
+	return client, err
+}
+
+// release closes the clients that the newest good configuration does not use.
+func (b *Builder) release(used map[string]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closeTrusting(used)
+}
+
+func (b *Builder) closeTrusting(but map[string]bool) {
+	for key, client := range b.trusting {
+		if !but[key] {
+			client.Close() // which those who use it still can
+			delete(b.trusting, key)
+		}
+	}
 }
 
 // noRegistries is a client with default settings, for checks only.
@@ -262,6 +333,7 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 	if errs = append(errs, bad...); len(errs) > 0 {
 		return rule, errs
 	}
+	rule.PullSecrets = builtin.UsesPullSecrets(named.Configured)
 	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, named.resolver, cache.Retention{
 		Expiry:  features.Cache.Expiry(),
 		Denials: features.Cache.CacheErrors,

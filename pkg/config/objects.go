@@ -10,6 +10,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
 )
 
 // The ConfigMaps that hold the configuration.
@@ -142,6 +143,10 @@ func replay(source trust.Source, reads map[string]string) {
 			_, _ = source.ConfigMapEntry(parts[1], parts[2])
 		case parts[0] == "secret" && len(parts) == 4:
 			_, _ = source.SecretEntry(parts[1], parts[2], parts[3])
+		case strings.HasPrefix(what, entriesOf):
+			if secrets, ok := source.(builtin.SecretSource); ok {
+				_, _ = secrets.SecretEntries(strings.TrimPrefix(what, entriesOf))
+			}
 		}
 	}
 }

@@ -35,8 +35,18 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 			found = append(found, &strict.Error{Source: PolicyName, Path: validatorsKey, Message: fmt.Sprintf("k8s://%s is not there (yet); what is signed with it is denied meanwhile", name)})
 		}
 	}
+	found = append(found, missingCredentials(reads)...)
 	if features.Webhook.FailurePolicy == feature.Ignore {
 		found = append(found, &strict.Error{Source: FeaturesName, Path: "webhook.failurePolicy", Message: "Ignore admits everything while the webhook cannot be reached"})
+	}
+	return found
+}
+
+func missingCredentials(reads map[string]string) (found strict.Errors) {
+	for _, what := range slices.Sorted(maps.Keys(reads)) {
+		if name, ok := strings.CutPrefix(what, entriesOf); ok && reads[what] == "error" {
+			found = append(found, &strict.Error{Source: PolicyName, Path: validatorsKey, Message: fmt.Sprintf("Secret %s with credentials for registries is not there (yet); what needs it cannot be checked meanwhile", name)})
+		}
 	}
 	return found
 }

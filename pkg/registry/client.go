@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -29,6 +30,7 @@ const (
 
 // Client talks to registries. It is safe for concurrent use.
 type Client struct {
+	options  Options
 	hosts    *hosts
 	guard    *guard
 	limits   Limits
@@ -54,6 +56,7 @@ func New(options Options) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
+		options: options,
 		hosts:   h,
 		guard:   g,
 		limits:  options.Limits,
@@ -66,6 +69,21 @@ func New(options Options) (*Client, error) {
 
 		renewAfter: renewAfter,
 	}, nil
+}
+
+// Trusting is a client that trusts a PEM bundle for every registry, besides what
+// this one trusts. They share nothing but the bound of what they read at a time:
+// what was learnt by the one could come from somebody whom the other does not
+// trust. It must be closed like any other.
+func (c *Client) Trusting(cas []byte) (*Client, error) {
+	options := c.options
+	options.CAs = slices.Concat(options.CAs, []byte("\n"), cas)
+	other, err := New(options)
+	if err != nil {
+		return nil, err
+	}
+	other.budget = c.budget
+	return other, nil
 }
 
 // Close closes idle connections. The client can still be used.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,10 +25,14 @@ const (
 // newGuard makes the connections' settings: hosts that are configured so have
 // their own, so that no other host can profit.
 func newGuard(h *hosts, o Options) (*guard, error) {
+	config, err := newTLSConfig(o.CAs)
+	if err != nil {
+		return nil, err
+	}
 	g := &guard{
 		hosts:     h,
 		special:   map[string]*http.Transport{},
-		ordinary:  newHTTPTransport(&tls.Config{MinVersion: tls.VersionTLS12}, dialer{}, maxIdleOrdinary),
+		ordinary:  newHTTPTransport(config, dialer{}, maxIdleOrdinary),
 		userAgent: o.UserAgent,
 		proxy:     o.Proxy,
 	}
@@ -35,18 +40,35 @@ func newGuard(h *hosts, o Options) (*guard, error) {
 		if s == (security{}) {
 			continue
 		}
-		config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.insecure} //nolint:gosec // the operator's word, for this host only
-		if s.cas != "" {
+		config, err := newTLSConfig(o.CAs, []byte(s.cas))
+		if err != nil {
+			return nil, err
+		}
+		config.InsecureSkipVerify = s.insecure
+		g.special[host] = newHTTPTransport(config, dialer{local: s.insecure}, maxIdleSpecial)
+	}
+	return g, nil
+}
+
+// newTLSConfig trusts these certificates besides the system's.
+func newTLSConfig(bundles ...[]byte) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	for _, pem := range bundles {
+		if len(pem) == 0 {
+			continue
+		}
+		if config.RootCAs == nil {
 			roots, err := x509.SystemCertPool()
 			if err != nil {
 				return nil, fmt.Errorf("the system's certification authorities: %w", err)
 			}
-			roots.AppendCertsFromPEM([]byte(s.cas))
 			config.RootCAs = roots
 		}
-		g.special[host] = newHTTPTransport(config, dialer{local: s.insecure}, maxIdleSpecial)
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("cert: holds no certificate in PEM form")
+		}
 	}
-	return g, nil
+	return config, nil
 }
 
 func newHTTPTransport(config *tls.Config, d dialer, maxIdle int) *http.Transport {

@@ -21,3 +21,6 @@ func (a *Access) Signatures(ctx context.Context, ref image.Reference) ([]Candida
 	s := &search{access: a, target: t, ref: ref, limits: a.client.limits}
 	return s.tagged(ctx, signatureForm)
 }
+
+// ShareBudget tells whether two clients are bounded together.
+func ShareBudget(a, b *Client) bool { return a.budget == b.budget }

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 )
@@ -21,12 +18,11 @@ const (
 	smallBytes = 64 << 10
 	// errorBytes is how much is read of an answer that is an error.
 	errorBytes = 4 << 10
-	retryAfter = 200 * time.Millisecond
 )
 
 // guard is the transport that every request goes through, whoever sends it. It
-// enforces what the package promises, reads answers whole, retries once where
-// that may help, and has a *validator.Error for everything that is no answer.
+// enforces what the package promises, reads answers whole, retries where that
+// may help, and has a *validator.Error for everything that is no answer.
 type guard struct {
 	hosts     *hosts
 	special   map[string]*http.Transport // by canonical host
@@ -47,10 +43,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	req = req.Clone(context.WithValue(req.Context(), proxyKey{}, proxy))
 	req.Header.Set("User-Agent", g.userAgent)
-	resp, err := g.once(host, req)
-	if worthRetrying(req, resp, err) && pause(req.Context(), retryAfter) {
-		resp, err = g.once(host, req)
-	}
+	resp, err := g.insist(host, req)
 	if g.plainAsExpected(host, err) {
 		return nil, err
 	}
@@ -160,35 +153,6 @@ type whole struct {
 func (w *whole) Close() error {
 	w.done()
 	return nil
-}
-
-// worthRetrying tells whether a request that changes nothing failed in a way
-// that often passes.
-func worthRetrying(req *http.Request, resp *http.Response, err error) bool {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		return false
-	}
-	if err == nil {
-		s := resp.StatusCode
-		return s == http.StatusBadGateway || s == http.StatusServiceUnavailable || s == http.StatusGatewayTimeout
-	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// pause waits, unless the context would end meanwhile.
-func pause(ctx context.Context, d time.Duration) bool {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func (g *guard) close() {

@@ -65,7 +65,13 @@ func TestOutages(t *testing.T) {
 		atMost time.Duration
 	}{
 		{name: "a passing 503 is retried", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Times: 1, Answer: registrytest.Status(http.StatusServiceUnavailable)}, heads: 2},
-		{name: "a lasting 503 is an outage", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusServiceUnavailable)}, heads: 2, want: validator.RegistryUnavailable},
+		{name: "a lasting 503 is an outage", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusServiceUnavailable)}, heads: 3, want: validator.RegistryUnavailable},
+		{name: "a 503 that comes twice is retried twice", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Times: 2, Answer: registrytest.Status(http.StatusServiceUnavailable)}, heads: 3},
+		{name: "a 503 that says it will last is an outage at once", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusServiceUnavailable, "Retry-After", "60")}, heads: 1, want: validator.RegistryUnavailable},
+		{name: "T28: throttling that is said to pass soon is waited for", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Times: 1, Answer: registrytest.Status(http.StatusTooManyRequests, "Retry-After", "1")}, heads: 2},
+		{name: "T28: throttling that is said to last is not waited for", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusTooManyRequests, "Retry-After", "30")}, heads: 1, want: validator.RegistryThrottled},
+		{name: "T28: nor is what does not fit the time there is", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusTooManyRequests, "Retry-After", "2")}, heads: 1, want: validator.RegistryThrottled},
+		{name: "T28: throttling is waited for twice at most", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusTooManyRequests, "Retry-After", "0")}, heads: 3, want: validator.RegistryThrottled},
 		{name: "T28: throttling is not answered with more requests", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.Status(http.StatusTooManyRequests)}, heads: 1, want: validator.RegistryThrottled},
 		{name: "a passing 502 of the ping is retried", fault: registrytest.Fault{Kind: registrytest.Ping, Times: 1, Answer: registrytest.Status(http.StatusBadGateway)}, heads: 1},
 		{name: "a lasting closed connection is an outage", fault: registrytest.Fault{Kind: registrytest.ManifestHead, Answer: registrytest.HangUp()}, want: validator.RegistryUnavailable},
@@ -172,7 +178,7 @@ func TestProxyAndTLS(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.reg.Push(t, "app:v1")
-			client := newClient(t, registry.Options{Hosts: []registry.Host{c.host}, Proxy: tunnel(t, c.reg.Host())})
+			client := newClient(t, registry.Options{Hosts: []registry.Host{c.host}, Proxy: tunnel(t, c.reg)})
 			_, err := client.As(nil, "").Resolve(within(t, 10*time.Second), parse(t, c.image))
 			if c.says == "" && err != nil {
 				t.Error(err)

@@ -2,10 +2,7 @@ package registry_test
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -80,28 +77,8 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// tunnel is a proxy that takes every host to one address.
-func tunnel(t *testing.T, to string) func(*http.Request) (*url.URL, error) {
+// tunnel is a proxy that takes every host to one registry.
+func tunnel(t *testing.T, to *registrytest.Registry) func(*http.Request) (*url.URL, error) {
 	t.Helper()
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		there, err := net.Dial("tcp", to)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		here, buffered, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			return
-		}
-		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
-		go func() { _, _ = io.Copy(there, buffered); _ = there.Close() }()
-		_, _ = io.Copy(here, there)
-		_ = here.Close()
-	}))
-	t.Cleanup(proxy.Close)
-	at, err := url.Parse(proxy.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return http.ProxyURL(at)
+	return http.ProxyURL(to.Tunnel(t))
 }

@@ -66,6 +66,9 @@ func (l Limits) allAttestations() int64 { return 4 * l.AttestationBytes }
 type Options struct {
 	// Hosts are the registries that are not reached in the ordinary way.
 	Hosts []Host
+	// CAs is a PEM bundle that is trusted for every registry in addition to the
+	// system's certification authorities.
+	CAs []byte
 	// Limits bound what is read.
 	Limits Limits
 	// Timeout bounds each call beyond what its context says; zero means 30 s.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -156,8 +157,12 @@ func (a *Access) login(ctx context.Context, t target) (*authn.AuthConfig, error)
 			return login, nil
 		}
 	}
-	if ctx.Err() != nil {
+	var classified *validator.Error
+	switch {
+	case ctx.Err() != nil:
 		return nil, late(t.host, ctx.Err())
+	case errors.As(err, &classified):
+		return nil, classified // by a keychain of ours, which knows what may be said
 	}
 	// The text is not repeated: it may quote credentials.
 	return nil, &validator.Error{

@@ -7,17 +7,13 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 )
 
-// Identity names the pull credentials that a workload brings along, where
-// those decide what of a registry can be seen. The zero value is nobody in
-// particular: only what the validator's own configuration may see.
-type Identity string
-
 // Request asks whether an image is trusted.
 type Request struct {
 	// Image is what to verify. With a digest, that digest; with only a tag,
 	// the digest that the tag stands for now.
 	Image image.Reference
-	// Identity is whose pull credentials may be used.
+	// Identity is whose pull credentials may be used. It is zero where the
+	// validator uses none, so that results are shared.
 	Identity Identity
 }
 

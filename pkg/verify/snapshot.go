@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
@@ -30,6 +31,9 @@ type Rule struct {
 	ValidatorName string
 	// Mode is Mutate or weaker.
 	Mode Mode
+	// PullSecrets tells that the workload's own pull credentials decide what the
+	// validator sees. Other validators are not told who asks.
+	PullSecrets bool
 	// Validator verifies with the rule's settings.
 	Validator validator.Validator
 	// Resolver resolves tags with the validator's access to registries.
@@ -38,6 +42,15 @@ type Rule struct {
 
 // String is the rule's key path and pattern: policy[3] "docker.io/*:*".
 func (r Rule) String() string { return fmt.Sprintf("policy[%d] %q", r.Index, r.Pattern) }
+
+// request is what the rule's validator is asked.
+func (r *Rule) request(ref image.Reference, who validator.Identity) validator.Request {
+	req := validator.Request{Image: ref}
+	if r.PullSecrets {
+		req.Identity = who
+	}
+	return req
+}
 
 // Snapshot is an immutable configuration. One admission sees one snapshot.
 type Snapshot struct {

@@ -23,7 +23,7 @@ type Request struct {
 	Old *workload.Workload
 	// Namespace is where the workload will be, whatever the object says.
 	Namespace string
-	// Identity is whose pull credentials may be used.
+	// Identity is whose pull credentials may be used, by rules that use such.
 	Identity validator.Identity
 }
 
@@ -122,7 +122,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		verdict.fail(failure)
 		return verdict
 	}
-	result, err := rule.Validator.Validate(ctx, validator.Request{Image: ref, Identity: req.Identity})
+	result, err := rule.Validator.Validate(ctx, rule.request(ref, req.Identity))
 	verdict.conclude(result, err)
 	return verdict
 }
@@ -138,7 +138,7 @@ func applicable(ctx context.Context, snapshot *Snapshot, req Request, ref image.
 	match, ok := snapshot.Policy.Match(ref, req.Namespace)
 	if ok && match.ByTag && ref.Digest() != "" {
 		rule := &snapshot.Rules[match.Index]
-		digest, err := rule.Resolver.Resolve(ctx, validator.Request{Image: ref, Identity: req.Identity})
+		digest, err := rule.Resolver.Resolve(ctx, rule.request(ref, req.Identity))
 		failure := validator.AsError(err)
 		if failure != nil && failure.Reason.Inconclusive() {
 			return rule, failure

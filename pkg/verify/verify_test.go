@@ -157,6 +157,7 @@ func TestEachImageIsDecidedAbout(t *testing.T) {
 	)
 	w := pod(t, "good.io/a:1", "free.io/a:1", "bad.io/a:1", "down.io/a:1", "odd.io/a:1", "empty.io/a:1", "roots.io/a:1", "nil.io/a:1",
 		"swapped.io/a@"+string(digestB), "panic.io/a:1", "nobody.io/a:1", "example.org/Upper case", "")
+	s.Rules[0].PullSecrets = true
 	verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: w, Namespace: "prod", Identity: "me"})
 	want := []decided{
 		{"good.io/a:1", verify.Trusted, ""},
@@ -184,6 +185,9 @@ func TestEachImageIsDecidedAbout(t *testing.T) {
 	}
 	if diff := cmp.Diff([]validator.Identity{"me"}, s.Rules[0].Validator.(*fake).as); diff != "" {
 		t.Errorf("the pull identity is lost:\n%s", diff)
+	}
+	if diff := cmp.Diff([]validator.Identity{""}, s.Rules[1].Validator.(*fake).as); diff != "" {
+		t.Errorf("a validator that uses no pull secrets is told who asks, which splits the cache:\n%s", diff)
 	}
 	if cause := verdict.Images[9].Cause(); !strings.Contains(cause, "boom") || strings.Contains(verdict.Images[9].Message, "boom") {
 		t.Errorf("a panic is for the log only: %q, %q", verdict.Images[9].Message, cause)

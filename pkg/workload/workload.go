@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -90,6 +91,7 @@ type volume struct {
 // this is several times faster than decoding the typed object.
 type podSpec struct {
 	ServiceAccountName  string      `json:"serviceAccountName"`
+	ServiceAccount      string      `json:"serviceAccount"` // the same under its deprecated name
 	InitContainers      []container `json:"initContainers"`
 	Containers          []container `json:"containers"`
 	EphemeralContainers []container `json:"ephemeralContainers"`
@@ -140,7 +142,7 @@ func Extract(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {
 		Name:           obj.Metadata.Name,
 		Owners:         obj.Metadata.OwnerReferences,
 		Deleting:       obj.Metadata.DeletionTimestamp != nil,
-		ServiceAccount: spec.ServiceAccountName,
+		ServiceAccount: cmp.Or(spec.ServiceAccountName, spec.ServiceAccount),
 	}
 	if w.Name == "" {
 		w.Name = obj.Metadata.GenerateName

@@ -15,19 +15,21 @@ const module = "github.com/sse-secure-systems/connaisseur/"
 
 // upward lists what a package must not depend on, not even by way of others.
 var upward = map[string][]string{
-	"pkg/image":         {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/strict", "pkg/verify"},
-	"pkg/strict":        {"pkg/image", "pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify"},
-	"pkg/workload":      {"pkg/image", "pkg/policy", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify"},
-	"pkg/policy":        {"pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
-	"pkg/validator":     {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
-	"pkg/trust":         {"pkg/policy", "pkg/workload", "pkg/registry", "pkg/verify", "pkg/config"},
-	"pkg/registry":      {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
-	"pkg/feature":       {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
-	"pkg/cache":         {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
-	"pkg/verify":        {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/validator/builtin"},
-	"pkg/config":        {"pkg/admission"},
-	"pkg/admission":     {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
-	"pkg/observability": {"pkg/verify", "pkg/config", "pkg/admission"},
+	"pkg/image":                {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/strict", "pkg/verify"},
+	"pkg/strict":               {"pkg/image", "pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify"},
+	"pkg/workload":             {"pkg/image", "pkg/policy", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify"},
+	"pkg/policy":               {"pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/validator":            {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/trust":                {"pkg/policy", "pkg/workload", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/registry":             {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
+	"pkg/registry/credentials": {"pkg/registry/cloud", "pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
+	"pkg/registry/cloud":       {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
+	"pkg/feature":              {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/cache":                {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/verify":               {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/validator/builtin"},
+	"pkg/config":               {"pkg/admission"},
+	"pkg/admission":            {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
+	"pkg/observability":        {"pkg/verify", "pkg/config", "pkg/admission"},
 }
 
 // foreign lists what a package must not depend on outside of this module: the

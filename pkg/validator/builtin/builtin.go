@@ -6,8 +6,11 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -28,6 +31,17 @@ type Dependencies struct {
 	Trust trust.Source
 	// Registry reaches registries.
 	Registry *registry.Client
+	// Trusting is like Registry, and trusts certificates in PEM form besides. Nil
+	// makes a new client each time.
+	Trusting func(cas []byte) (*registry.Client, error)
+	// Secrets has the credentials for registries; nil means that there are none.
+	Secrets SecretSource
+	// Logins are for validators without credentials of their own; nil for none.
+	Logins *credentials.Set
+	// PullSecrets has those of workloads; nil where no cluster can be asked.
+	PullSecrets PullSecrets
+	// Keychain has those of the clouds.
+	Keychain authn.Keychain
 }
 
 // Constructor builds a validator of one type. settings holds the
@@ -55,18 +69,23 @@ func newStatic(name string, settings strict.Object, deps Dependencies) (Configur
 }
 
 func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured, validator.Resolver, strict.Errors) {
-	configured, errs := cosign.New(settings, cosign.Dependencies{Trust: deps.Trust, Open: deps.open})
-	return configured, configured, errs
-}
-
-// open gives access to registries with a validator's settings for it.
-func (d Dependencies) open(settings strict.Object, config registry.AccessConfig) (cosign.Access, strict.Errors) {
-	var errs strict.Errors
-	if config != (registry.AccessConfig{}) {
-		errs.Add(settings.Key("auth"), "is not supported yet")
+	var through *access
+	open := func(settings strict.Object, config registry.AccessConfig) (cosign.Access, strict.Errors) {
+		var errs strict.Errors
+		through, errs = deps.access(settings, config)
+		return func(ctx context.Context, who validator.Identity) (cosign.Registry, error) {
+			as, err := through.as(ctx, who)
+			if err != nil {
+				return nil, err // and not an interface that holds a nil pointer
+			}
+			return as, nil
+		}, errs
 	}
-	access := d.Registry.As(nil, "")
-	return func(context.Context, validator.Identity) (cosign.Registry, error) { return access, nil }, errs
+	configured, errs := cosign.New(settings, cosign.Dependencies{Trust: deps.Trust, Open: open})
+	if len(errs) > 0 {
+		return nil, nil, errs
+	}
+	return reaching{configured, through}, configured, nil
 }
 
 // resolver resolves tags with a validator's access to registries.

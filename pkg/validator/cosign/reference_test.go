@@ -18,9 +18,13 @@ var example = regexp.MustCompile("(?ms)^```yaml config-policy\n(.*?)^```$")
 // one of the examples, which test/docs parses.
 func TestEveryKeyIsExplainedWithAnExample(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../../config/cosign.md")
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, page := range []string{"cosign.md", "README.md"} {
+		part, err := os.ReadFile("../../../config/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, part...)
 	}
 	var examples strings.Builder
 	for _, match := range example.FindAllSubmatch(text, -1) {
@@ -38,10 +42,10 @@ func TestEveryKeyIsExplainedWithAnExample(t *testing.T) {
 			}
 			count++
 			if !strings.Contains(string(text), "`"+key+"`") {
-				t.Errorf("config/cosign.md does not explain %s", key)
+				t.Errorf("the reference does not explain %s", key)
 			}
 			if !regexp.MustCompile(`(^|[\s{])` + key + `:`).MatchString(examples.String()) {
-				t.Errorf("no example in config/cosign.md has %s", key)
+				t.Errorf("no example in the reference has %s", key)
 			}
 		}
 	}
