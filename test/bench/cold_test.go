@@ -26,6 +26,7 @@ func TestARegistryIsAskedNoMoreThanNecessary(t *testing.T) {
 		name, reference string
 		want            registrytest.Counts
 	}{
+		// It may also be asked for referrers, in vain.
 		{"the first image costs a ping and a token, too", first.String(),
 			registrytest.Counts{registrytest.Ping: 1, registrytest.Token: 1, registrytest.ManifestHead: 1, registrytest.ManifestGet: 1, registrytest.BlobGet: 1}},
 		{"a tag costs three requests", second.String(),
@@ -36,9 +37,14 @@ func TestARegistryIsAskedNoMoreThanNecessary(t *testing.T) {
 		{"its pinned reference costs none", second.Pinned(), registrytest.Counts{}},
 		{"its digest costs none", second.ByDigest(), registrytest.Counts{}},
 	} {
+		settle()
 		s.registry.Reset()
 		s.admit(t, step.reference)
-		if diff := cmp.Diff(step.want, s.registry.Requests()); diff != "" {
+		got := s.registry.Requests()
+		if step.want[registrytest.Ping] == 1 && got[registrytest.ReferrersGet] == 1 {
+			delete(got, registrytest.ReferrersGet)
+		}
+		if diff := cmp.Diff(step.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
 		}
 	}
@@ -52,9 +58,13 @@ func TestAnotherRepositoryCostsOneToken(t *testing.T) {
 	for i, want := range []int{1, 0} {
 		img := s.registry.Push(t, []string{"team/other:v1", "team/other:v2"}[i])
 		s.registry.Sign(t, img, s.key)
+		settle()
 		s.registry.Reset()
 		s.admit(t, img.String())
 		got := s.registry.Requests()
+		if i == 0 { // its form is not known yet
+			delete(got, registrytest.ReferrersGet)
+		}
 		if got[registrytest.Ping] != 0 || got[registrytest.Token] != want || got.Total() != 3+want {
 			t.Errorf("image %d of the repository: got %v, want 3 requests, no ping and %d tokens", i, got, want)
 		}

@@ -119,8 +119,13 @@ func (s *system) admitted(req *admissionv1.AdmissionRequest) error {
 func (s *system) warm(tb testing.TB) {
 	tb.Helper()
 	s.admit(tb, s.signed(tb).String())
+	settle()
 	s.registry.Reset()
 }
+
+// settle waits until requests have arrived that were given up since what they
+// looked for was found elsewhere.
+func settle() { time.Sleep(50 * time.Millisecond) }
 
 // request is the request of a review of that many bytes.
 func request(tb testing.TB, size int, references ...string) *admissionv1.AdmissionRequest {
