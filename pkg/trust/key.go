@@ -37,6 +37,12 @@ type Key struct {
 	Verifiers []signature.Verifier
 }
 
+// Is tells whether it is this public key.
+func (k Key) Is(public crypto.PublicKey) bool {
+	known, ok := k.Public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && known.Equal(public)
+}
+
 // ParseKeys reads one or more PEM blocks, each a public key: ECDSA on P-256,
 // P-384 or P-521, RSA of 2048 bits and more, or Ed25519. Text before, between
 // and behind the blocks is not accepted.

@@ -37,9 +37,16 @@ type fields = map[string]any
 // with everything switched on, beside that many other trust roots.
 func newKeylessSystem(tb testing.TB, others int, options ...registrytest.Option) (*system, *sigstoretest.Sigstore) {
 	tb.Helper()
-	s := &system{registry: registrytest.New(tb, append(options, registrytest.Bearer("", ""), registrytest.Referrers())...)}
+	reg := registrytest.New(tb, append(options, registrytest.Bearer("", ""), registrytest.Referrers())...)
 	sigstore := sigstoretest.New(tb)
-	host := s.registry.Host()
+	s := systemFor(tb, sigstore, reg.Host(), keyless(tb, others))
+	s.registry = reg
+	return s, sigstore
+}
+
+// systemFor is a system without its registry, which is at the host.
+func systemFor(tb testing.TB, sigstore *sigstoretest.Sigstore, host string, roots []fields) *system {
+	tb.Helper()
 	text := func(v any) string {
 		out, err := yaml.Marshal(v)
 		if err != nil {
@@ -48,15 +55,14 @@ func newKeylessSystem(tb testing.TB, others int, options ...registrytest.Option)
 		return string(out)
 	}
 	built := config.NewBuilder(cache.New(cache.Options{})).Build(configuration(map[string]string{
-		"validators": text([]fields{{"name": "default", "type": "cosign", "host": fields{"trustedRoot": string(sigstore.TrustedRoot(tb))}, "trustRoots": keyless(tb, others)}}),
+		"validators": text([]fields{{"name": "default", "type": "cosign", "host": fields{"trustedRoot": string(sigstore.TrustedRoot(tb))}, "trustRoots": roots}}),
 		"policy":     text([]fields{{"pattern": host + "/*:*", "with": fields{"trustRoot": "*", "threshold": 1}}}),
 		"registries": text([]fields{{"host": host, "insecure": true}}),
 	}))
 	if len(built.Errors) > 0 {
 		tb.Fatal(built.Errors)
 	}
-	s.handler = admission.NewMutating(verify.Engine{Now: time.Now}, func() (*verify.Snapshot, error) { return built.Snapshot, nil }, instruments(tb), logger())
-	return s, sigstore
+	return &system{handler: admission.NewMutating(verify.Engine{Now: time.Now}, func() (*verify.Snapshot, error) { return built.Snapshot, nil }, instruments(tb), logger())}
 }
 
 // keyless are trust roots: the signer, behind that many others.

@@ -93,6 +93,9 @@ func (c *candidate) artifactPolicy(digest image.Digest) verify.ArtifactPolicyOpt
 // claimed refuses a candidate that is not even said to be by the signer.
 func (s *signer) claimed(c *candidate) *validator.Error {
 	if s.key != nil {
+		if c.leaf != nil && !s.key.Is(c.leaf.Certificate().PublicKey) { // saves the cryptography
+			return validator.Errorf(validator.UntrustedSigner, "no signature is by the key %.12s", s.key.ID)
+		}
 		message, err := c.signedBytes()
 		if err != nil {
 			return validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %w", err)
