@@ -102,7 +102,9 @@ func allowPullSecrets(t *testing.T) {
 		if err := yaml.UnmarshalStrict(document, &binding); err != nil {
 			return err
 		}
-		t.Cleanup(func() { _ = roles.ClusterRoleBindings().Delete(context.Background(), binding.Name, metav1.DeleteOptions{}) })
+		t.Cleanup(func() {
+			_ = roles.ClusterRoleBindings().Delete(context.Background(), binding.Name, metav1.DeleteOptions{})
+		})
 		_, err := roles.ClusterRoleBindings().Create(t.Context(), &binding, metav1.CreateOptions{})
 		return err
 	})
