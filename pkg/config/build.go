@@ -49,20 +49,6 @@ func NewBuilder(c *cache.Cache) *Builder {
 	return &Builder{cache: c, keychain: cloud.New(), trusting: map[string]*registry.Client{}}
 }
 
-// WithPullSecrets is the builder with somebody who knows the pull secrets of
-// workloads.
-func (b *Builder) WithPullSecrets(p builtin.PullSecrets) *Builder {
-	b.pulls = p
-	return b
-}
-
-// WithLogins is the builder with logins for validators that have none of their
-// own.
-func (b *Builder) WithLogins(set credentials.Set) *Builder {
-	b.logins = &set
-	return b
-}
-
 // reached is a validator with the settings for registries: which digest a tag
 // stands for is what a mirror says, or whoever is on the way to an insecure
 // registry, so that nothing learnt from them must outlive those settings.
@@ -181,42 +167,6 @@ func (b *Builder) registries(configs []registryConfig, limits feature.Limits, so
 	b.closeTrusting(nil)
 	b.client, b.options = client, options
 	return client, by, nil
-}
-
-// trust gives the client that trusts certificates besides what the base does,
-// and notes that it is used.
-func (b *Builder) trust(base *registry.Client, cas []byte, used map[string]bool) (*registry.Client, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	key := hash(string(cas))
-	used[key] = true
-	if base != b.client {
-		return base.Trusting(cas) // of a configuration that is refused anyway
-	}
-	if client, ok := b.trusting[key]; ok {
-		return client, nil
-	}
-	client, err := base.Trusting(cas)
-	if err == nil {
-		b.trusting[key] = client
-	}
-	return client, err
-}
-
-// release closes the clients that the newest good configuration does not use.
-func (b *Builder) release(used map[string]bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closeTrusting(used)
-}
-
-func (b *Builder) closeTrusting(but map[string]bool) {
-	for key, client := range b.trusting {
-		if !but[key] {
-			client.Close() // which those who use it still can
-			delete(b.trusting, key)
-		}
-	}
 }
 
 // noRegistries is a client with default settings, for checks only.

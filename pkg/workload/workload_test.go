@@ -316,3 +316,15 @@ func TestImageSets(t *testing.T) {
 		})
 	}
 }
+
+func TestTheServiceAccountIsFoundUnderItsDeprecatedNameToo(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string]string{
+		`{"serviceAccount": "robot"}`: "robot", `{"serviceAccount": "old", "serviceAccountName": "robot"}`: "robot", `{}`: "",
+	} {
+		w, err := workload.Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, []byte(`{"spec": `+spec+`}`))
+		if err != nil || w.ServiceAccount != want {
+			t.Errorf("%s: got %+v, %v", spec, w, err)
+		}
+	}
+}

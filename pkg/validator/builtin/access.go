@@ -70,7 +70,9 @@ func (d Dependencies) access(settings strict.Object, config registry.AccessConfi
 		errs.Add(settings.Key("auth.secretName"), "is empty; leave it out to ask registries without credentials")
 	}
 	if config.Auth.UseKeychain {
-		a.keychain = d.Keychain
+		if a.keychain = d.Keychain; a.keychain == nil {
+			a.unavailable = validator.Errorf(validator.RegistryUnauthorized, "there is no cloud to get credentials from (auth.useKeychain)")
+		}
 	}
 	if config.Auth == (registry.AuthConfig{}) && d.Logins != nil {
 		a.secret = d.Logins
