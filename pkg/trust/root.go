@@ -68,8 +68,9 @@ func checkName(name string, earlier []Root) error {
 	return nil
 }
 
-// loadKey reads one root. A Secret that is not there makes the root
-// unavailable; everything else that is wrong is an error.
+// loadKey reads one root. A Secret that is not there, or a KMS that cannot be
+// reached, makes the root unavailable; everything else that is wrong is an
+// error.
 func loadKey(path string, config KeyConfig, source Source) (Root, *strict.Error) {
 	root := Root{Name: config.Name}
 	if config.Key == "" {
@@ -80,7 +81,7 @@ func loadKey(path string, config KeyConfig, source Source) (Root, *strict.Error)
 		return root, strict.Errorf(path, "%v", err)
 	}
 	material, err := ref.Read(source)
-	if _, _, isSecret := ref.Secret(); isSecret && errors.Is(err, ErrNotThere) {
+	if _, _, isSecret := ref.Secret(); isSecret && errors.Is(err, ErrNotThere) || errors.Is(err, ErrUnavailable) {
 		root.Unavailable = fmt.Errorf("%s: %w", config.Key, err)
 		return root, nil
 	}
