@@ -2,12 +2,17 @@ package remote
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 )
 
-// maxError bounds what is repeated of a foreign error, in bytes.
-const maxError = 200
+// What is repeated of a foreign error, in bytes: its beginning says what was
+// done, its end what went wrong.
+const (
+	maxError     = 200
+	maxBeginning = 80
+)
 
 // brief makes one short line of an error of a cloud's client, which can be a
 // page long and repeat what a server sent.
@@ -15,9 +20,11 @@ func brief(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	words := strings.FieldsFunc(err.Error(), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	words = slices.DeleteFunc(words, func(word string) bool { return strings.Trim(word, "-") == "" }) // Azure rules lines
+	text := strings.Join(words, " ")
 	if len(text) > maxError {
-		text = strings.ToValidUTF8(text[:maxError-len("…")], "") + "…"
+		text = strings.ToValidUTF8(text[:maxBeginning]+"…"+text[len(text)-maxError+maxBeginning+len("…"):], "")
 	}
 	return errors.New(text)
 }
