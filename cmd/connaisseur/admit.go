@@ -56,7 +56,7 @@ func (c *cli) admit() *cobra.Command {
 		}
 		loading, cancel := context.WithTimeout(cmd.Context(), how.timeout)
 		defer cancel()
-		built, err := from.load(loading, c, how.cache(c))
+		built, err := from.loadAll(loading, c, how.cache(c))
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust/remote"
 )
 
 // source says where the configuration is.
@@ -46,8 +47,29 @@ func (s *source) read(ctx context.Context, c *cli) (config.Objects, error) {
 	return objects, nil
 }
 
-// load reads and builds the configuration; the error says everything that is
-// wrong with it.
+// remoteTimeout bounds the wait for trust material from outside of the cluster.
+const remoteTimeout = 10 * time.Second
+
+// loadAll reads and builds the configuration to verify with, and fetches what
+// it needs from outside of the cluster.
+func (s *source) loadAll(ctx context.Context, c *cli, o cache.Options) (config.Built, error) {
+	objects, err := s.read(ctx, c)
+	if err != nil {
+		return config.Built{}, err
+	}
+	wait := remoteTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline))
+	}
+	material := remote.New(remote.Options{Wait: wait, Timeout: wait})
+	defer material.Close()
+	objects.Elsewhere = material
+	built := config.NewBuilder(cache.New(o)).Build(objects)
+	return built, built.Errors.Err()
+}
+
+// load reads and builds the configuration, and asks nobody for anything else;
+// the error says everything that is wrong with it.
 func (s *source) load(ctx context.Context, c *cli, o cache.Options) (config.Built, error) {
 	objects, err := s.read(ctx, c)
 	if err != nil {
