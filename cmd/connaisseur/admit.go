@@ -56,7 +56,7 @@ func (c *cli) admit() *cobra.Command {
 		}
 		loading, cancel := context.WithTimeout(cmd.Context(), how.timeout)
 		defer cancel()
-		built, err := from.load(loading, c, how)
+		built, err := from.loadAll(loading, c, how)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust/remote"
 )
 
 // source says where the configuration is.
@@ -48,12 +49,34 @@ func (s *source) read(ctx context.Context, c *cli) (config.Objects, error) {
 	return objects, nil
 }
 
-// load reads and builds the configuration; the error says everything that is
-// wrong with it.
+// remoteTimeout bounds the wait for trust material from outside of the cluster.
+const remoteTimeout = 10 * time.Second
+
+// loadAll reads and builds the configuration to verify with, and fetches what
+// it needs from outside of the cluster.
+func (s *source) loadAll(ctx context.Context, c *cli, how *effort) (config.Built, error) {
+	wait := remoteTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline))
+	}
+	material := remote.New(remote.Options{Wait: wait, Timeout: wait})
+	defer material.Close()
+	return s.build(ctx, c, how, material)
+}
+
+// load reads and builds the configuration, and asks nobody for anything else;
+// the error says everything that is wrong with it.
 func (s *source) load(ctx context.Context, c *cli, how *effort) (config.Built, error) {
+	return s.build(ctx, c, how, nil)
+}
+
+func (s *source) build(ctx context.Context, c *cli, how *effort, material config.Elsewhere) (config.Built, error) {
 	objects, err := s.read(ctx, c)
 	if err != nil {
 		return config.Built{}, err
+	}
+	if material != nil {
+		objects.Elsewhere = material
 	}
 	builder := config.NewBuilder(cache.New(how.cache(c)))
 	if s.path == "" && c.pullSecrets != nil {

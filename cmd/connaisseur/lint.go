@@ -32,7 +32,8 @@ type problem struct {
 }
 
 const lintHelp = `Check the configuration: say everything that is wrong with it, and what is valid
-but probably not meant, or weaker than it should be. No registry is asked.
+but probably not meant, or weaker than it should be. Neither a registry nor a KMS
+or TUF repository is asked.
 
 With -o json or yaml the output is a list of what was found, each with its
 severity (error or warning), configMap, path (of the key within it) and message.

@@ -101,7 +101,7 @@ func (c *cli) expand(args []string) ([]string, error) {
 func (c *cli) verifyImages(ctx context.Context, images []string, namespace string, from *source, how *effort) ([]result, error) {
 	ctx, cancel := context.WithTimeout(ctx, how.timeout)
 	defer cancel()
-	built, err := from.load(ctx, c, how)
+	built, err := from.loadAll(ctx, c, how)
 	if err != nil {
 		return nil, err
 	}

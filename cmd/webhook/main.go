@@ -23,6 +23,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust/remote"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
@@ -69,8 +70,9 @@ func main() {
 			if err != nil {
 				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
 			}
-			go serve(ctx, env, store, instruments, served)
-			return config.NewController(store, instruments)(ctx, cmw)
+			material := remote.New(remote.Options{Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
+			go serve(ctx, env, store, material, instruments, served)
+			return config.NewController(store, material, instruments)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
 		admission.NewConfigurationsController(env.certificate(), store.Snapshot, func(fn func()) {
@@ -82,15 +84,16 @@ func main() {
 }
 
 // serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, instruments *observability.Instruments, served chan<- struct{}) {
+func serve(ctx context.Context, env environment, store *config.Store, material *remote.Refresher, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
+	defer material.Close()
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
 	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
 		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()),
 		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()),
-		admission.NewConfig(config.NewReviewer(ctx), logger.Desugar()),
+		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {
 		logger.Fatalw("The webhook cannot be set up", zap.Error(err))

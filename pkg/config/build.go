@@ -107,7 +107,7 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	built.Warnings = warnings(o, doc, features, source.reads)
+	built.Warnings = append(warnings(o, doc, features, source.reads), source.unavailable()...)
 	built.Rules = ruleTexts(doc)
 	if len(built.Errors) > 0 {
 		return built
@@ -182,6 +182,10 @@ func readCertificates(path, reference string, source trust.Source, errs *strict.
 	ref, err := trust.ParseReference(reference)
 	if err != nil {
 		errs.Add(path, "%v", err)
+		return nil
+	}
+	if _, ok := ref.KMS(); ok {
+		errs.Add(path, "must be PEM text or configmap://NAME/KEY; a KMS has keys, and no certificates")
 		return nil
 	}
 	text, err := ref.Read(source)

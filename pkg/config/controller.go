@@ -47,6 +47,7 @@ type watcher struct {
 	reconciler.LeaderAwareFuncs
 
 	store       *Store
+	material    Material // nil asks nobody outside of the cluster
 	client      kubernetes.Interface
 	namespace   string
 	configMaps  corelisters.ConfigMapNamespaceLister
@@ -60,13 +61,15 @@ type watcher struct {
 
 var _ controller.Reconciler = (*watcher)(nil)
 
-// NewController makes the controller that keeps the store up to date.
-func NewController(store *Store, instruments *observability.Instruments) injection.ControllerConstructor {
+// NewController makes the controller that keeps the store up to date. material
+// gives what is outside of the cluster.
+func NewController(store *Store, material Material, instruments *observability.Instruments) injection.ControllerConstructor {
 	return func(ctx context.Context, _ configmap.Watcher) *controller.Impl {
 		logger := logging.FromContext(ctx).Named("config")
 		configMaps, secrets := configmapinformer.Get(ctx), secretinformer.Get(ctx)
 		w := &watcher{
 			store:       store,
+			material:    material,
 			client:      kubeclient.Get(ctx),
 			namespace:   system.Namespace(),
 			configMaps:  configMaps.Lister().ConfigMaps(system.Namespace()),
@@ -80,14 +83,15 @@ func NewController(store *Store, instruments *observability.Instruments) injecti
 		offer := controller.HandleAll(func(any) { impl.EnqueueKey(everything) })
 		_, _ = configMaps.Informer().AddEventHandler(offer) // fails for a stopped informer only
 		_, _ = secrets.Informer().AddEventHandler(offer)
+		material.OnChange(func() { impl.EnqueueKey(everything) })
 		impl.EnqueueKey(everything) // where there is nothing there is no event
 		return impl
 	}
 }
 
 // NewReviewer makes the function that reviews edits of our ConfigMaps, beside
-// the objects that the informers see.
-func NewReviewer(ctx context.Context) func(*corev1.ConfigMap) ([]string, error) {
+// the objects that the informers see and what is outside of the cluster.
+func NewReviewer(ctx context.Context, elsewhere Elsewhere) func(*corev1.ConfigMap) ([]string, error) {
 	namespace := system.Namespace()
 	configMaps := configmapinformer.Get(ctx).Lister().ConfigMaps(namespace)
 	secrets := secretinformer.Get(ctx).Lister().Secrets(namespace)
@@ -98,6 +102,7 @@ func NewReviewer(ctx context.Context) func(*corev1.ConfigMap) ([]string, error) 
 		if err != nil {
 			return nil, err
 		}
+		o.Elsewhere = elsewhere
 		rejections, warnings := Review(builder, o, edited)
 		texts := make([]string, len(warnings))
 		for i, w := range warnings {
@@ -132,16 +137,24 @@ func (w *watcher) Reconcile(ctx context.Context, _ string) error {
 	if err != nil {
 		return err
 	}
+	if w.material != nil {
+		o.Elsewhere = w.material
+	}
 	w.offer(o)
+	if w.material != nil {
+		w.material.Retain(w.store.Remotes())
+	}
 	return w.keep(ctx)
 }
 
 func (w *watcher) offer(o Objects) {
 	if w.restored {
 		w.store.Offer(o)
+		w.store.Renew()
 		return
 	}
 	w.restored = true
+	w.restoreMaterial(o)
 	before, found := w.kept(o)
 	if found {
 		w.store.Expect(before)
@@ -162,7 +175,22 @@ func (w *watcher) kept(o Objects) (Objects, bool) {
 	if err != nil {
 		w.logger.Errorw("The last good configuration cannot be read", zap.Error(err))
 	}
+	before.Elsewhere = o.Elsewhere
 	return before, found && err == nil
+}
+
+// restoreMaterial has what was fetched before a restart stay good until it can
+// be fetched again.
+func (w *watcher) restoreMaterial(o Objects) {
+	cm := o.ConfigMaps[LastGoodName]
+	if cm == nil || w.material == nil {
+		return
+	}
+	all, err := KeptMaterial(cm)
+	if err != nil {
+		w.logger.Errorw("What was fetched before the restart cannot be read", zap.Error(err))
+	}
+	w.material.Restore(all)
 }
 
 // report leaves the traces of a change: a line in the log, a metric, an event
@@ -211,36 +239,59 @@ func source(errs strict.Errors) string {
 	return PolicyName
 }
 
-// keep writes the newest good configuration where a restart finds it. That it
-// cannot be written changes nothing about it; an error has it tried again.
+// keep writes the newest good configuration, and what was fetched for it, where
+// a restart finds it. That it cannot be written changes nothing about it; an
+// error has it tried again.
 func (w *watcher) keep(ctx context.Context) error {
 	newest := w.good.Load()
-	if newest == nil {
-		return nil // it is kept, and replicas that disagree must not write in turns
-	}
 	into, err := w.configMaps.Get(LastGoodName)
 	switch {
 	case apierrors.IsNotFound(err):
-		w.logger.Warnf("ConfigMap %s is missing; a restart would not survive a broken edit", LastGoodName)
+		if newest != nil {
+			w.logger.Warnf("ConfigMap %s is missing; a restart would not survive a broken edit", LastGoodName)
+		}
 		return nil
 	case err != nil:
 		return err
-	case into.Annotations[RevisionAnnotation] == newest.Snapshot.Revision:
-		w.good.CompareAndSwap(newest, nil)
-		return nil
+	}
+	out := w.keepMaterial(w.keepConfiguration(into, newest))
+	if out != into {
+		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+		defer cancel()
+		if _, err = w.client.CoreV1().ConfigMaps(w.namespace).Update(ctx, out, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("the configuration could not be kept for a restart: %w", err)
+		}
+	}
+	w.good.CompareAndSwap(newest, nil)
+	return nil
+}
+
+// keepConfiguration is into itself if there is nothing to keep: replicas that
+// disagree must not write in turns.
+func (w *watcher) keepConfiguration(into *corev1.ConfigMap, newest *Change) *corev1.ConfigMap {
+	if newest == nil || into.Annotations[RevisionAnnotation] == newest.Snapshot.Revision {
+		return into
 	}
 	out, err := Keep(into, *newest)
 	if err != nil {
 		w.logger.Warnw("The configuration cannot be kept for a restart", zap.Error(err))
-		return nil
+		return into
 	}
-	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
-	defer cancel()
-	if _, err = w.client.CoreV1().ConfigMaps(w.namespace).Update(ctx, out, metav1.UpdateOptions{}); err != nil {
-		return fmt.Errorf("the configuration could not be kept for a restart: %w", err)
+	return out
+}
+
+func (w *watcher) keepMaterial(into *corev1.ConfigMap) *corev1.ConfigMap {
+	if _, err := w.store.Snapshot(); err != nil || w.material == nil {
+		return into
 	}
-	w.good.CompareAndSwap(newest, nil)
-	return nil
+	out, err := KeepMaterial(into, w.store.Remotes(), w.material.Good())
+	if err != nil {
+		w.logger.Warnw("What was fetched for the configuration cannot be kept for a restart", zap.Error(err))
+	}
+	if out == nil {
+		return into
+	}
+	return out
 }
 
 func newRecorder(ctx context.Context) record.EventRecorder {

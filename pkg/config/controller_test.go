@@ -2,8 +2,10 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +18,8 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	ourcache "github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 )
 
 // replica is a watcher over objects that the test changes.
@@ -140,5 +144,60 @@ func TestWhatIsKeptAlreadyIsNotWrittenAgain(t *testing.T) {
 	second.reconcile(t)
 	if actions := second.client.Actions(); len(actions) != 0 {
 		t.Errorf("it called %v", actions)
+	}
+}
+
+// tufDown is a TUF repository that is down, with what was fetched before.
+type tufDown struct {
+	restored []trust.Fetched
+	retained []trust.Remote
+}
+
+func (m *tufDown) Remote(where trust.Remote) ([]byte, error) {
+	for _, f := range m.restored {
+		if f.Where == where {
+			return f.Content, nil
+		}
+	}
+	return nil, trust.ErrUnavailable
+}
+
+func (m *tufDown) OnChange(func())             {}
+func (m *tufDown) Retain(used []trust.Remote)  { m.retained = used }
+func (m *tufDown) Good() []trust.Fetched       { return m.restored }
+func (m *tufDown) Restore(all []trust.Fetched) { m.restored = append(m.restored, all...) }
+
+// What was fetched survives a restart during which its source is down, and the
+// revision is the same.
+func TestAReplicaKeepsAndRestoresWhatWasFetched(t *testing.T) {
+	t.Parallel()
+	where := trust.Remote{KMS: "hashivault://signing"}
+	key := registrytest.PublicPEM(t, registrytest.Key(t))
+	policy := named(PolicyName, map[string]string{
+		"validators": "- {name: default, type: cosign, trustRoots: [{name: default, key: 'hashivault://signing'}]}",
+		"policy":     "- {pattern: '*:*', with: {verifyInTransparencyLog: false}}",
+	})
+	first := newReplica(t, policy, named(LastGoodName, nil))
+	material := &tufDown{restored: []trust.Fetched{{Where: where, Content: key, At: time.Now().Round(0)}}}
+	first.material = material
+	good := first.reconcile(t)
+	kept, err := first.client.CoreV1().ConfigMaps("connaisseur").Get(t.Context(), LastGoodName, metav1.GetOptions{})
+	if err != nil || good == "" || !slices.Equal(material.retained, []trust.Remote{where}) {
+		t.Fatalf("revision %q, retained %v, %v", good, material.retained, err)
+	}
+
+	again := newReplica(t, policy, kept)
+	material = &tufDown{}
+	again.material = material
+	if got := again.reconcile(t); got != good || len(material.restored) != 1 {
+		t.Errorf("after a restart: %q and %v; want %q", got, material.restored, good)
+	}
+	if actions := again.client.Actions(); len(actions) != 0 {
+		t.Errorf("it called %v", actions)
+	}
+	broken := newReplica(t, policyAllowing("my*/app"), kept)
+	broken.material = &tufDown{}
+	if got := broken.reconcile(t); got != good {
+		t.Errorf("after a restart with a broken edit: %q; want %q", got, good)
 	}
 }

@@ -42,21 +42,20 @@ func Keep(into *corev1.ConfigMap, change Change) (*corev1.ConfigMap, error) {
 			configMaps[name] = kept{cm.Data, cm.BinaryData}
 		}
 	}
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if err := json.NewEncoder(w).Encode(configMaps); err != nil {
-		return nil, fmt.Errorf("cannot pack the configuration: %w", err)
+	packed, err := pack(configMaps)
+	if err != nil {
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("cannot pack the configuration: %w", err)
-	}
-	if packed.Len() > maxConfigMap {
-		return nil, fmt.Errorf("the configuration takes %d bytes even compressed, which is more than a ConfigMap can hold", packed.Len())
+	if len(packed) > maxConfigMap {
+		return nil, fmt.Errorf("the configuration takes %d bytes even compressed, which is more than a ConfigMap can hold", len(packed))
 	}
 	out := into.DeepCopy()
 	metav1.SetMetaDataAnnotation(&out.ObjectMeta, RevisionAnnotation, change.Snapshot.Revision)
 	out.Data = nil
-	out.BinaryData = map[string][]byte{lastGoodKey: packed.Bytes()}
+	out.BinaryData = map[string][]byte{lastGoodKey: packed}
+	if material, ok := into.BinaryData[materialKey]; ok && len(packed)+len(material) <= maxConfigMap {
+		out.BinaryData[materialKey] = material
+	}
 	return out, nil
 }
 

@@ -33,6 +33,8 @@ type Objects struct {
 	Namespace  string
 	ConfigMaps map[string]*corev1.ConfigMap
 	Secrets    map[string]*corev1.Secret
+	// Elsewhere gives what is outside of the cluster; nil asks nobody.
+	Elsewhere Elsewhere
 }
 
 // With is the same objects with one ConfigMap replaced.
@@ -105,14 +107,12 @@ func (o Objects) SecretEntry(namespace, name, key string) ([]byte, error) {
 	return value, nil
 }
 
-// Remote implements trust.Source.
-func (o Objects) Remote(trust.Remote) ([]byte, error) { return nil, trust.ErrUnavailable }
-
 // recorder is a trust.Source that notes what was read, so that a change of
 // just that can be noticed.
 type recorder struct {
 	trust.Source
-	reads map[string]string // what was asked for → a hash of what was there
+	reads   map[string]string // what was asked for → a hash of what was there
+	remotes map[trust.Remote]answer
 }
 
 func (r *recorder) ConfigMapEntry(name, key string) ([]byte, error) {
@@ -138,6 +138,10 @@ func (r *recorder) note(what string, value []byte, err error) {
 // replay reads again what was read before.
 func replay(source trust.Source, reads map[string]string) {
 	for what := range reads {
+		if where, ok := remoteOf(what); ok {
+			_, _ = source.Remote(where)
+			continue
+		}
 		switch parts := strings.Split(what, "/"); {
 		case parts[0] == "configmap" && len(parts) == 3:
 			_, _ = source.ConfigMapEntry(parts[1], parts[2])

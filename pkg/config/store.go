@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
@@ -38,8 +39,9 @@ type Store struct {
 
 	mu        sync.Mutex // serialises changes
 	good      Objects    // what current was built from
-	reads     map[string]string
-	attempted string // identifies the newest configuration that was offered
+	goodReads map[string]string
+	reads     map[string]string // of the newest configuration that was offered
+	attempted string            // identifies it
 }
 
 // NewStore makes an empty store.
@@ -82,19 +84,17 @@ func (s *Store) Problem() error {
 func (s *Store) Offer(o Objects) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	attempt := s.identify(o)
-	if attempt == s.attempted {
+	if identify(o, s.reads) == s.attempted {
 		return
 	}
 	start := time.Now()
 	built := s.builder.Build(o)
 	built.Errors = append(built.Errors, s.deleted(o)...)
 	s.reads = built.reads
-	s.attempted = s.identify(o)
+	s.attempted = identity(o, built.reads)
 	s.problem.Store(&built.Errors)
 	if len(built.Errors) == 0 {
-		s.good = o
-		s.current.Store(built.Snapshot)
+		s.take(o, built)
 	}
 	s.notify(Change{Snapshot: s.current.Load(), Errors: built.Errors, Duration: time.Since(start), Objects: s.good, reads: built.reads})
 }
@@ -112,9 +112,38 @@ func (s *Store) Restore(o Objects) {
 	if len(built.Errors) > 0 {
 		return // it says nothing about the configuration that somebody edits
 	}
-	s.good = o
-	s.current.Store(built.Snapshot)
+	s.take(o, built)
 	s.notify(Change{Snapshot: built.Snapshot, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+}
+
+// Renew builds the configuration in force again if trust material has changed
+// that it needs, although the one that was offered since is refused.
+func (s *Store) Renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current.Load() == nil || identify(s.good, s.goodReads) == identity(s.good, s.goodReads) {
+		return
+	}
+	start := time.Now()
+	built := s.builder.Build(s.good)
+	if len(built.Errors) > 0 {
+		return // what is in force is better than nothing
+	}
+	s.take(s.good, built)
+	s.notify(Change{Snapshot: built.Snapshot, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+}
+
+func (s *Store) take(o Objects, built Built) {
+	s.good, s.goodReads = o, built.reads
+	s.current.Store(built.Snapshot)
+}
+
+// Remotes lists what the configuration in force and the one that was offered
+// last need from outside of the cluster.
+func (s *Store) Remotes() []trust.Remote {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return remotes(s.goodReads, s.reads)
 }
 
 // Expect makes o what an offered configuration is compared with to notice that
@@ -138,12 +167,18 @@ func (s *Store) deleted(o Objects) (errs strict.Errors) {
 
 // identify tells configurations apart, as far as they differ in something that
 // was needed the last time.
-func (s *Store) identify(o Objects) string {
+func identify(o Objects, reads map[string]string) string {
 	source := &recorder{Source: o, reads: map[string]string{}}
-	replay(source, s.reads)
+	replay(source, reads)
+	return identity(o, source.reads)
+}
+
+// identity is of a configuration for which this was read. What is outside of
+// the cluster may be another thing by now.
+func identity(o Objects, reads map[string]string) string {
 	exists := ""
 	for _, name := range []string{PolicyName, TrustRootsName, FeaturesName} {
 		exists += fmt.Sprint(o.ConfigMaps[name] != nil)
 	}
-	return exists + revision(o, source.reads)
+	return exists + revision(o, reads)
 }

@@ -22,6 +22,9 @@ type Instruments struct {
 	imageDuration     metric.Float64Histogram
 	reloads           metric.Int64Counter
 	reloadDuration    metric.Float64Histogram
+	refreshes         metric.Int64Counter
+	materialAge       metric.Float64ObservableGauge
+	meter             metric.Meter
 
 	// sets keeps attribute sets, of which there are few, so that an
 	// admission need not build them.
@@ -34,8 +37,8 @@ var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05,
 // New creates the instruments.
 func New(provider metric.MeterProvider) (*Instruments, error) {
 	meter := provider.Meter(scope)
-	i := &Instruments{}
-	var errs [6]error
+	i := &Instruments{meter: meter}
+	var errs [8]error
 	i.admissions, errs[0] = meter.Int64Counter("connaisseur.admissions",
 		metric.WithDescription("Admission requests by webhook, outcome and reason."), metric.WithUnit("{request}"))
 	i.admissionDuration, errs[1] = meter.Float64Histogram("connaisseur.admission.duration",
@@ -48,6 +51,10 @@ func New(provider metric.MeterProvider) (*Instruments, error) {
 		metric.WithDescription("Configurations offered, by whether they were applied, rejected or restored."), metric.WithUnit("{reload}"))
 	i.reloadDuration, errs[5] = meter.Float64Histogram("connaisseur.config.reload.duration",
 		metric.WithDescription("Time to build a configuration."), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
+	i.refreshes, errs[6] = meter.Int64Counter("connaisseur.trust.refreshes",
+		metric.WithDescription("Fetches of trust material from outside of the cluster, by source and whether it changed, did not, or failed."), metric.WithUnit("{refresh}"))
+	i.materialAge, errs[7] = meter.Float64ObservableGauge("connaisseur.trust.material.age",
+		metric.WithDescription("Time since the oldest trust material in use of each source was fetched."), metric.WithUnit("s"))
 	for _, err := range errs {
 		if err != nil {
 			return nil, err

@@ -28,25 +28,6 @@ type Source interface {
 	Remote(where Remote) ([]byte, error)
 }
 
-// Remote is trust material that is fetched from outside of the cluster, and
-// kept up to date in the background. One of the two is set.
-type Remote struct {
-	// KMS is the URI of a public key: awskms://, gcpkms://, azurekms:// or
-	// hashivault://. It is fetched as PEM.
-	KMS string
-	// TUF is the URL of a TUF repository, whose trusted_root.json is fetched;
-	// Root is the repository's root of trust, a root.json, and empty for that
-	// of Sigstore's public-good instance.
-	TUF, Root string
-}
-
-// PublicGoodTUF is the TUF repository of Sigstore's public-good instance.
-const PublicGoodTUF = "https://tuf-repo-cdn.sigstore.dev"
-
-// ErrUnavailable is the cause of an error about trust material that could not
-// be fetched, yet. Whatever needs it cannot be checked; nothing else is wrong.
-var ErrUnavailable = errors.New("is not available")
-
 // ErrNotThere is the cause of an error about an object or an entry that does
 // not exist (yet).
 var ErrNotThere = errors.New("does not exist")
@@ -58,7 +39,11 @@ type Reference struct {
 	namespace string
 	name      string
 	key       string
+	kms       string
 }
+
+// expected says what a reference can be.
+const expected = "it must be a PEM public key, configmap://NAME/KEY, k8s://NAMESPACE/SECRET or a KMS URI (awskms://, gcpkms://, azurekms://, hashivault://)"
 
 // ParseReference reads a reference as the configuration has it.
 func ParseReference(s string) (Reference, error) {
@@ -80,10 +65,15 @@ func ParseReference(s string) (Reference, error) {
 			return Reference{}, fmt.Errorf("%q must read k8s://NAMESPACE/SECRET or k8s://NAMESPACE/SECRET/KEY", s)
 		}
 		return Reference{namespace: parts[0], name: parts[1], key: parts[2]}, nil
+	case kmsScheme(s):
+		if err := checkKMS(s); err != nil {
+			return Reference{}, err
+		}
+		return Reference{kms: s}, nil
 	case strings.TrimSpace(s) == "":
-		return Reference{}, errors.New("is empty; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET")
+		return Reference{}, errors.New("is empty; " + expected)
 	}
-	return Reference{}, fmt.Errorf("%.40q is not supported; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET", s)
+	return Reference{}, fmt.Errorf("%.40q is not supported; %s", s, expected)
 }
 
 // A name that Kubernetes does not allow is refused, since names become parts of
@@ -100,8 +90,8 @@ func (r Reference) Secret() (namespace, name string, ok bool) {
 	return r.namespace, r.name, !r.configMap && r.name != ""
 }
 
-// IsRemote tells whether the material is outside of the cluster.
-func (r Reference) IsRemote() bool { return false }
+// KMS is the URI of a key in a KMS, and whether it is one.
+func (r Reference) KMS() (uri string, ok bool) { return r.kms, r.kms != "" }
 
 // Read fetches the material.
 func (r Reference) Read(source Source) ([]byte, error) {
@@ -110,6 +100,8 @@ func (r Reference) Read(source Source) ([]byte, error) {
 		return []byte(r.inline), nil
 	case r.configMap:
 		return source.ConfigMapEntry(r.name, r.key)
+	case r.kms != "":
+		return source.Remote(Remote{KMS: r.kms})
 	case r.name != "":
 		return source.SecretEntry(r.namespace, r.name, r.key)
 	}

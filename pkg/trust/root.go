@@ -180,6 +180,7 @@ func Load[T any](path, reference string, source Source, parse func([]byte) (T, e
 	}
 	material, err := ref.Read(source)
 	_, _, isSecret := ref.Secret()
+	_, isKMS := ref.KMS()
 	if isSecret && errors.Is(err, ErrNotThere) || errors.Is(err, ErrUnavailable) {
 		return parsed, fmt.Errorf("%s: %w", reference, err), nil
 	}
@@ -192,7 +193,7 @@ func Load[T any](path, reference string, source Source, parse func([]byte) (T, e
 	switch {
 	case err == nil:
 		return parsed, nil, nil
-	case isSecret || ref.IsRemote():
+	case isSecret || isKMS:
 		return *new(T), fmt.Errorf("%s %w", reference, err), nil
 	}
 	return *new(T), nil, keyError(path, ref, err)

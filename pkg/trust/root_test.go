@@ -51,7 +51,7 @@ func TestLoadKeys(t *testing.T) {
 		{"T22: a certificate", []trust.KeyConfig{{"a", block("CERTIFICATE", certificate(t, true))}}, []string{path + "[0].key: is a certificate; it must be a public key"}},
 		{"everything at once", []trust.KeyConfig{{"a", alice}, {"", "file:///x"}, {"a", ""}}, []string{
 			path + "[1].name: is missing",
-			path + `[1].key: "file:///x" is not supported; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET`,
+			path + `[1].key: "file:///x" is not supported; it must be a PEM public key, configmap://NAME/KEY, k8s://NAMESPACE/SECRET or a KMS URI (awskms://, gcpkms://, azurekms://, hashivault://)`,
 			path + `[2].name: another trust root is named "a" already`,
 			path + "[2].key: is missing; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET",
 		}},

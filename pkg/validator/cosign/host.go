@@ -164,7 +164,7 @@ func (h *host) material(n needs) (*trust.Material, *validator.Error) {
 
 // fetch gives the trusted root of the TUF repository.
 func (h *host) fetch() (*trust.Material, error) {
-	from := trust.Remote{TUF: trust.PublicGoodTUF}
+	from := trust.Remote{TUF: trust.DefaultTUF}
 	if h.config.TUF != nil {
 		from.TUF = h.config.TUF.Mirror
 		if h.config.TUF.Root != "" {
