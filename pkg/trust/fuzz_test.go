@@ -75,13 +75,17 @@ func FuzzParseKeys(f *testing.F) {
 	})
 }
 
-// FuzzParseReference covers row T21: whatever is accepted is PEM text or names
-// an entry of a ConfigMap or Secret, whose names can be parts of no other path.
+// FuzzParseReference covers row T21: whatever is accepted is PEM text, names an
+// entry of a ConfigMap or Secret, whose names can be parts of no other path, or
+// is a key in a KMS that is listed.
 func FuzzParseReference(f *testing.F) {
 	for _, seed := range refused {
 		f.Add(seed)
 	}
-	for _, seed := range []string{"configmap://a/b.pub", "k8s://a/b", "k8s://a/b/c", newPEM(f), "-----BEGIN ", "file:///x-----BEGIN "} {
+	for _, seed := range notKMS {
+		f.Add(seed)
+	}
+	for _, seed := range []string{"awskms:///alias/a", "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/versions/1", "azurekms://v/k/1", "hashivault://k", "configmap://a/b.pub", "k8s://a/b", "k8s://a/b/c", newPEM(f), "-----BEGIN ", "file:///x-----BEGIN "} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -104,6 +108,17 @@ func FuzzParseReference(f *testing.F) {
 			t.Fatalf("%q asks for %q", s, source.asked)
 		}
 		scheme, path, _ := strings.Cut(source.asked[0], "://")
+		if uri, ok := ref.KMS(); ok {
+			_, _, isConfigMap := ref.ConfigMap()
+			_, _, isSecret := ref.Secret()
+			if uri != s || !slices.Contains([]string{"awskms", "gcpkms", "azurekms", "hashivault"}, scheme) || isConfigMap || isSecret {
+				t.Errorf("%q is the KMS key %q, a ConfigMap: %t, a Secret: %t", s, uri, isConfigMap, isSecret)
+			}
+			if strings.ContainsAny(path, "%?#\\@[] \t\r\n\x00|;&$`'\"") || strings.Contains(path, "..") {
+				t.Errorf("%q is more than a key's name", s)
+			}
+			return
+		}
 		parts := strings.Split(path, "/")
 		if want := map[string]int{"configmap": 2, "k8s": 3}[scheme]; len(parts) != want {
 			t.Errorf("%q has the parts %q", s, parts)

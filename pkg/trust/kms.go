@@ -37,7 +37,7 @@ var kmsForms = []kmsForm{
 	},
 	{
 		"azurekms://", "azurekms://VAULT.vault.azure.net/KEY[/VERSION]",
-		regexp.MustCompile(`^azurekms://` + kmsHost + `/[A-Za-z0-9-]+(/[a-z0-9]*)?$`),
+		regexp.MustCompile(`^azurekms://` + kmsHost + `/[A-Za-z0-9-]+(/[a-z0-9]+)?$`),
 	},
 	{
 		"hashivault://", "hashivault://KEY",

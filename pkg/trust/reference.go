@@ -48,7 +48,7 @@ const expected = "it must be a PEM public key, configmap://NAME/KEY, k8s://NAMES
 // ParseReference reads a reference as the configuration has it.
 func ParseReference(s string) (Reference, error) {
 	switch {
-	case strings.Contains(s, "-----BEGIN "):
+	case strings.Contains(s, "-----BEGIN "), strings.HasPrefix(strings.TrimSpace(s), "{"): // PEM, JSON
 		return Reference{inline: s}, nil
 	case strings.HasPrefix(s, configMapScheme):
 		name, key, ok := strings.Cut(strings.TrimPrefix(s, configMapScheme), "/")

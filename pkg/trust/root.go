@@ -1,11 +1,11 @@
 package trust
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 )
@@ -109,25 +109,30 @@ func loadRoot(path string, config RootConfig, source Source) (Root, strict.Error
 		errs.Add(path+".certChain", "needs cert, the certificate that is trusted and that these lead to")
 	}
 	if config.Cert != "" {
-		var more strict.Errors
-		root.Authority, root.Unavailable, more = loadAuthority(path, config, source)
+		authority, more := loadAuthority(path, config, source)
+		root.Authority, root.Unavailable = authority.Value, authority.Unavailable
 		errs = append(errs, more...)
 	}
 	return root, errs
 }
 
-func loadAuthority(path string, config RootConfig, source Source) (authority *Authority, unavailable error, wrong strict.Errors) {
-	anchors, gone, err := Load(path+".cert", config.Cert, source, parseAnchors)
-	if gone != nil || err != nil {
-		return &Authority{}, gone, list(err)
+// loadAuthority reads the certificates of a root's own authority.
+func loadAuthority(path string, config RootConfig, source Source) (Loaded[*Authority], strict.Errors) {
+	missing := Loaded[*Authority]{Value: &Authority{}}
+	anchors, err := Load(path+".cert", config.Cert, source, parseAnchors)
+	if err != nil {
+		return missing, strict.Errors{err}
 	}
-	var intermediates []*x509.Certificate
+	intermediates := Loaded[[]*x509.Certificate]{}
 	if config.CertChain != "" {
-		if intermediates, gone, err = Load(path+".certChain", config.CertChain, source, parseIntermediates); gone != nil || err != nil {
-			return &Authority{}, gone, list(err)
+		if intermediates, err = Load(path+".certChain", config.CertChain, source, parseIntermediates); err != nil {
+			return missing, strict.Errors{err}
 		}
 	}
-	return newAuthority(anchors, intermediates), nil, nil
+	if missing.Unavailable = cmp.Or(anchors.Unavailable, intermediates.Unavailable); missing.Unavailable != nil {
+		return missing, nil //nolint:nilerr // what is not there yet is no error in the configuration
+	}
+	return Loaded[*Authority]{Value: newAuthority(anchors.Value, intermediates.Value)}, nil
 }
 
 // sameCertificates tells whether two roots trust the very same signers. Where
@@ -165,38 +170,44 @@ func loadKey(path string, config KeyConfig, source Source) (Root, *strict.Error)
 	if config.Key == "" {
 		return root, strict.Errorf(path, "is missing; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET")
 	}
-	keys, gone, err := Load(path, config.Key, source, ParseKeys)
-	root.Keys, root.Unavailable = keys, gone
+	keys, err := Load(path, config.Key, source, ParseKeys)
+	root.Keys, root.Unavailable = keys.Value, keys.Unavailable
 	return root, err
+}
+
+// Loaded is trust material, or why it is not available, yet.
+type Loaded[T any] struct {
+	Value       T
+	Unavailable error
 }
 
 // Load reads trust material from where reference says. Material that is not
 // there yet but may come by itself, in a Secret or from outside of the cluster,
 // is unavailable; everything else that is wrong is an error.
-func Load[T any](path, reference string, source Source, parse func([]byte) (T, error)) (parsed T, unavailable error, wrong *strict.Error) {
+func Load[T any](path, reference string, source Source, parse func([]byte) (T, error)) (Loaded[T], *strict.Error) {
 	ref, err := ParseReference(reference)
 	if err != nil {
-		return parsed, nil, strict.Errorf(path, "%v", err)
+		return Loaded[T]{}, strict.Errorf(path, "%v", err)
 	}
 	material, err := ref.Read(source)
 	_, _, isSecret := ref.Secret()
 	_, isKMS := ref.KMS()
 	if isSecret && errors.Is(err, ErrNotThere) || errors.Is(err, ErrUnavailable) {
-		return parsed, fmt.Errorf("%s: %w", reference, err), nil
+		return Loaded[T]{Unavailable: fmt.Errorf("%s: %w", reference, err)}, nil
 	}
 	if err != nil {
 		e := strict.Errorf(path, "%s: %v", reference, err)
 		e.Dangling = errors.Is(err, ErrNotThere)
-		return parsed, nil, e
+		return Loaded[T]{}, e
 	}
-	parsed, err = parse(material)
+	parsed, err := parse(material)
 	switch {
 	case err == nil:
-		return parsed, nil, nil
+		return Loaded[T]{Value: parsed}, nil
 	case isSecret || isKMS:
-		return *new(T), fmt.Errorf("%s %w", reference, err), nil
+		return Loaded[T]{Unavailable: fmt.Errorf("%s %w", reference, err)}, nil
 	}
-	return *new(T), nil, keyError(path, ref, err)
+	return Loaded[T]{}, keyError(path, ref, err)
 }
 
 // keyError puts the blame where the broken key stands.
@@ -221,24 +232,4 @@ func Names(roots []Root) []string {
 		names[i] = root.Name
 	}
 	return names
-}
-
-// LoadText is Load for material that may also stand in the configuration itself
-// without being PEM: a JSON document.
-func LoadText[T any](path, reference string, source Source, parse func([]byte) (T, error)) (parsed T, unavailable error, wrong *strict.Error) {
-	if strings.HasPrefix(strings.TrimSpace(reference), "{") {
-		parsed, err := parse([]byte(reference))
-		if err != nil {
-			return *new(T), nil, strict.Errorf(path, "%v", err)
-		}
-		return parsed, nil, nil
-	}
-	return Load(path, reference, source, parse)
-}
-
-func list(err *strict.Error) strict.Errors {
-	if err == nil {
-		return nil
-	}
-	return strict.Errors{err}
 }

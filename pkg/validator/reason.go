@@ -57,7 +57,7 @@ func (r Reason) Advice() string {
 	case NoSignature:
 		return "sign the image, or ask those who run the cluster whose signatures it trusts"
 	case UntrustedSigner, ThresholdNotReached, MissingRequired:
-		return "have the image signed with a key that the cluster trusts, or ask those who run the cluster to trust yours"
+		return "have the image signed (or attested, if that is what is missing) by whom the cluster trusts, or ask those who run the cluster to trust you"
 	case DigestMismatch, MalformedSignature, InvalidTrustData:
 		return "sign the image again; if that does not help, somebody may have tampered with it or with the registry"
 	case NoMatchingRule, PolicyDenied:

@@ -20,14 +20,15 @@ var upward = map[string][]string{
 	"pkg/workload":             {"pkg/image", "pkg/policy", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify"},
 	"pkg/policy":               {"pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/validator":            {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
-	"pkg/trust":                {"pkg/policy", "pkg/workload", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/trust":                {"pkg/policy", "pkg/workload", "pkg/registry", "pkg/verify", "pkg/config", "pkg/trust/remote"},
+	"pkg/trust/remote":         {"pkg/policy", "pkg/workload", "pkg/registry", "pkg/verify", "pkg/config", "pkg/admission"},
 	"pkg/registry":             {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
 	"pkg/registry/credentials": {"pkg/registry/cloud", "pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
 	"pkg/registry/cloud":       {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
 	"pkg/feature":              {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/cache":                {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/verify":               {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/validator/builtin"},
-	"pkg/config":               {"pkg/admission"},
+	"pkg/config":               {"pkg/admission", "pkg/trust/remote"},
 	"pkg/admission":            {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
 	"pkg/observability":        {"pkg/verify", "pkg/config", "pkg/admission"},
 }
@@ -87,6 +88,23 @@ func TestOnlyOnePackageTalksToRegistries(t *testing.T) {
 		for _, client := range clients {
 			if slices.Contains(imported, client) {
 				t.Errorf("%s imports %s; only pkg/registry may", name, client)
+			}
+		}
+	}
+}
+
+// The clients of four clouds come with what fetches trust material, and one of
+// the packages executes plugins.
+func TestOnlyOnePackageFetchesTrustMaterial(t *testing.T) {
+	t.Parallel()
+	for name, imported := range imports(t) {
+		if name == "pkg/trust/remote" || name == "pkg/tmpdeps" {
+			continue
+		}
+		for _, path := range imported {
+			if strings.HasPrefix(path, "github.com/sigstore/sigstore/pkg/signature/kms") || path == "github.com/sigstore/sigstore-go/pkg/tuf" ||
+				strings.HasPrefix(path, "github.com/theupdateframework/go-tuf/v2") {
+				t.Errorf("%s imports %s; only pkg/trust/remote may", name, path)
 			}
 		}
 	}

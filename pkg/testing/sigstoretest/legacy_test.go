@@ -14,7 +14,7 @@ import (
 	"github.com/sigstore/rekor/pkg/generated/client"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/tuf"
+	"github.com/sigstore/sigstore/pkg/tuf" //nolint:staticcheck // cosign 2 takes keys with its types
 
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	st "github.com/sse-secure-systems/connaisseur/pkg/testing/sigstoretest"

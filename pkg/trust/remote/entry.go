@@ -21,8 +21,9 @@ const (
 
 // entry is one thing that is kept up to date, by one goroutine of its own, so
 // that there is never more than one fetch of it. The Refresher's mutex guards
-// its fields.
+// its other fields.
 type entry struct {
+	where    trust.Remote  // does not change
 	tried    chan struct{} // closed when the first fetch has ended
 	cancel   context.CancelFunc
 	asked    time.Time
@@ -33,7 +34,7 @@ type entry struct {
 
 // keepFresh fetches until nobody needs it any more.
 func (r *Refresher) keepFresh(ctx context.Context, e *entry) {
-	source := r.sources[e.last.Where.Kind()]
+	source := r.sources[e.where.Kind()]
 	failures := 0
 	for first := true; ; first = false {
 		err := r.refresh(ctx, source, e)

@@ -160,7 +160,7 @@ func (r *Refresher) entry(where trust.Remote) (*entry, error) {
 	if len(r.entries) >= maxEntries && !r.evict() {
 		return nil, fmt.Errorf("more than %d keys and repositories outside of the cluster are in use", maxEntries)
 	}
-	e := &entry{tried: make(chan struct{}), asked: time.Now(), last: trust.Fetched{Where: where}}
+	e := &entry{where: where, tried: make(chan struct{}), asked: time.Now(), last: trust.Fetched{Where: where}}
 	if before, ok := r.restored[where]; ok {
 		e.last = before
 		delete(r.restored, where)
@@ -190,7 +190,7 @@ func (r *Refresher) evict() bool {
 
 func (r *Refresher) drop(e *entry) {
 	e.cancel()
-	if r.entries[e.last.Where] == e {
-		delete(r.entries, e.last.Where)
+	if r.entries[e.where] == e {
+		delete(r.entries, e.where)
 	}
 }

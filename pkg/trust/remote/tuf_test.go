@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/tuf"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 )
 
@@ -123,6 +125,21 @@ func TestWhatARepositoryMustNotGive(t *testing.T) {
 				t.Errorf("%q, %v", got.Content, err)
 			}
 		})
+	}
+}
+
+// Without a root of its own a repository is one of the public-good instance's,
+// and whoever cannot sign for that can give nothing.
+func TestAMirrorOfThePublicGoodInstanceCannotForgeIt(t *testing.T) {
+	t.Parallel()
+	if err := (trust.Remote{TUF: trust.DefaultTUF, Root: string(tuf.DefaultRoot())}).Check(); err != nil || trust.DefaultTUF != tuf.DefaultMirror {
+		t.Errorf("the public-good instance's own root: %v", err)
+	}
+	r := newRepository(t)
+	r.publish(trustedRoot(t, "evil"))
+	r.anchor = ""
+	if got, err := r.fetch(trust.Fetched{}); err == nil { // why depends on when the root within sigstore-go expires
+		t.Errorf("%q", got.Content)
 	}
 }
 

@@ -2,7 +2,6 @@ package cosign
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -49,6 +48,7 @@ type host struct {
 	// holds everything of a configured trusted_root.json.
 	rekor, fulcio, ctLog, tsa, all *trust.Material
 	unavailable                    error
+	tufRoot                        string
 	repository                     image.Reference
 }
 
@@ -69,10 +69,11 @@ func newHost(path string, config hostConfig, source trust.Source) (*host, strict
 		errs.Add(path+".trustedRoot", "holds everything; rekorPubkey, fulcioCert, ctLogPubkey, tsaCert and tuf cannot stand beside it")
 	}
 	if config.TUF != nil {
-		if err := checkURL(config.TUF.Mirror); err != nil {
-			errs.Add(path+".tuf.mirror", "%v", err)
-		} else if config.TUF.Mirror == "" {
+		h.tufRoot = loadPiece(h, "tuf.root", config.TUF.Root, func(text []byte) (string, error) { return string(text), nil }, &errs)
+		if err := (trust.Remote{TUF: config.TUF.Mirror, Root: h.tufRoot}).Check(); config.TUF.Mirror == "" {
 			errs.Add(path+".tuf.mirror", "is missing; it must be the URL of a TUF repository")
+		} else if err != nil {
+			errs.Add(path+".tuf.mirror", "%v", err)
 		}
 	}
 	if config.SignatureRepository != "" {
@@ -89,18 +90,27 @@ func lastComponent(s string) string { return s[strings.LastIndexByte(s, '/')+1:]
 
 // load reads one piece; nil if it is not configured or cannot be read.
 func (h *host) load(key, reference string, parse func([]byte) (*trust.Material, error), errs *strict.Errors) *trust.Material {
-	if reference == "" {
-		return nil
+	material := loadPiece(h, key, reference, parse, errs)
+	if material == nil && h.unavailable != nil && reference != "" {
+		return &trust.Material{} // it is configured, and must not come from elsewhere
 	}
-	material, unavailable, err := trust.LoadText(h.path+"."+key, reference, h.source, parse)
+	return material
+}
+
+// loadPiece reads one piece; the zero value if it is not configured or cannot be
+// read.
+func loadPiece[T any](h *host, key, reference string, parse func([]byte) (T, error), errs *strict.Errors) T {
+	if reference == "" {
+		return *new(T)
+	}
+	piece, err := trust.Load(h.path+"."+key, reference, h.source, parse)
 	if err != nil {
 		*errs = append(*errs, err)
 	}
-	if unavailable != nil {
-		h.unavailable = unavailable
-		return &trust.Material{}
+	if piece.Unavailable != nil {
+		h.unavailable = piece.Unavailable
 	}
-	return material
+	return piece.Value
 }
 
 // checkURL accepts https, and http on this machine only.
@@ -112,8 +122,7 @@ func checkURL(text string) error {
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("%.80q is not a URL like https://HOST", text)
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	if local := u.Hostname() == "localhost" || err == nil && ip.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" || !local) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !trust.Loopback(u.Hostname())) {
 		return fmt.Errorf("%.80q must begin with https://", text)
 	}
 	return nil
@@ -167,16 +176,7 @@ func (h *host) fetch() (*trust.Material, error) {
 	from := trust.Remote{TUF: trust.DefaultTUF}
 	if h.config.TUF != nil {
 		from.TUF = h.config.TUF.Mirror
-		if h.config.TUF.Root != "" {
-			text, gone, err := trust.LoadText(h.path+".tuf.root", h.config.TUF.Root, h.source, func(text []byte) ([]byte, error) { return text, nil })
-			if err != nil {
-				return nil, err
-			}
-			if gone != nil {
-				return nil, gone
-			}
-			from.Root = string(text)
-		}
+		from.Root = h.tufRoot
 	}
 	text, err := h.source.Remote(from)
 	if err != nil {

@@ -48,7 +48,7 @@ func TestTrustMaterialIsFetchedWhereItIsNeeded(t *testing.T) {
 		return host
 	}
 	publicGood := trust.Remote{TUF: "https://tuf-repo-cdn.sigstore.dev"}
-	private := trust.Remote{TUF: "https://tuf.example.com", Root: "{}"}
+	private := trust.Remote{TUF: "https://tuf.example.com", Root: `{"signed":{"_type":"root"}}`}
 	for name, c := range map[string]struct {
 		host, with fields
 		root       fields

@@ -90,7 +90,7 @@ func (l *lookup) find(ctx context.Context, s *signer, c *candidate) *validator.E
 	case err != nil && errors.As(err, &answered), err != nil && isTransport(err):
 		return validator.Errorf(validator.TrustDataUnavailable, "the transparency log %s cannot be asked: %s", l.host, validator.Quote(err.Error()))
 	case err != nil:
-		return nil // it knows no such entry
+		return nil //nolint:nilerr // it knows no such entry, which the verification will say
 	}
 	for _, e := range found {
 		if entry, err := onlineEntry(e); err == nil {
