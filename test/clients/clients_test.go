@@ -24,20 +24,20 @@ func TestTheClientsAcceptWhatTheySigned(t *testing.T) {
 	}
 	identity := []string{"--certificate-identity", me, "--certificate-oidc-issuer", s.Issuer}
 	trusted := append([]string{"--trusted-root", s.trustedRootFile()}, identity...)
-	fulcio := []string{"--fulcio-url", s.FulcioURL, "--oidc-issuer", s.Issuer}
 	for _, row := range []struct {
-		name         string
-		client       Cosign
-		sign, verify []string
+		name     string
+		client   Cosign
+		services Services
+		verify   []string
 	}{
-		{"cosign 2 with Rekor", s.Cosign2, append(s.WithLegacyServices(Rekor), fulcio...), identity},
-		{"cosign 3 with Rekor", s.Cosign3, s.WithServices(Rekor), trusted},
-		{"cosign 3 with Rekor v2 and timestamps", s.Cosign3, s.WithServices(TilesTimestamps), trusted},
-		{"cosign 3 with timestamps alone", s.Cosign3, s.WithServices(Timestamps), append([]string{"--insecure-ignore-tlog", "--use-signed-timestamps"}, trusted...)},
+		{"cosign 2 with Rekor", s.Cosign2, Rekor, identity},
+		{"cosign 3 with Rekor", s.Cosign3, Rekor, trusted},
+		{"cosign 3 with Rekor's second version", s.Cosign3, TilesTimestamps, trusted},
+		{"cosign 3 with timestamps alone", s.Cosign3, Timestamps, append([]string{"--insecure-ignore-tlog", "--use-signed-timestamps"}, trusted...)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			image := registrytest.New(t).Push(t, "team/app").ByDigest()
-			if err := row.client.Run(t.Context(), slices.Concat([]string{"sign", "--yes", "--identity-token", token}, row.sign, []string{image})...); err != nil {
+			if err := row.client.Sign(t.Context(), row.services, image, "sign", "--identity-token", token); err != nil {
 				t.Fatal(err)
 			}
 			if err := row.client.Run(t.Context(), slices.Concat([]string{"verify"}, row.verify, []string{image})...); err != nil {

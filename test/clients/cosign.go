@@ -8,11 +8,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Cosign is one of the clients.
 type Cosign struct {
+	// SigningConfig is whether it is told of the services by a signing
+	// configuration, as cosign 3 is by default, or by flags. Of Rekor's second
+	// version only the former can tell.
+	SigningConfig bool
+
 	path     string
 	sigstore *Sigstore
 }
@@ -43,22 +49,23 @@ func (s *Sigstore) NewKey(ctx context.Context, name string) (file string, public
 	return filepath.Join(s.dir, name+".key"), public, err
 }
 
-// WithLegacyServices are the flags that make cosign 2, or cosign 3 without a
-// signing configuration, use the services.
-func (s *Sigstore) WithLegacyServices(services Services) []string {
-	flags := []string{"--tlog-upload=false"}
-	if strings.HasPrefix(string(services), string(Rekor)) {
-		flags = []string{"--rekor-url", s.RekorURL}
+// Sign has the client run a command that signs an image ("sign …" or
+// "attest …") and makes use of the services.
+func (c Cosign) Sign(ctx context.Context, services Services, image string, command ...string) error {
+	s := c.sigstore
+	var flags []string
+	if c.SigningConfig {
+		flags = []string{"--signing-config", s.signingConfig(services), "--trusted-root", s.trustedRootFile()}
+	} else {
+		flags = []string{"--fulcio-url", s.FulcioURL, "--oidc-issuer", s.Issuer, "--tlog-upload=false"}
+		if services.include(Rekor) {
+			flags = []string{"--fulcio-url", s.FulcioURL, "--oidc-issuer", s.Issuer, "--rekor-url", s.RekorURL}
+		}
+		if services.include(Timestamps) {
+			flags = append(flags, "--timestamp-server-url", s.TimestampURL)
+		}
 	}
-	if strings.HasSuffix(string(services), string(Timestamps)) {
-		flags = append(flags, "--timestamp-server-url", s.TimestampURL)
-	}
-	return flags
-}
-
-// WithServices are the flags that make cosign 3 use the services.
-func (s *Sigstore) WithServices(services Services) []string {
-	return []string{"--signing-config", s.SigningConfig(services), "--trusted-root", s.trustedRootFile()}
+	return c.Run(ctx, slices.Concat(command, flags, []string{"--yes", image})...)
 }
 
 // Token is a file with an identity token for an e-mail address.

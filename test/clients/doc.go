@@ -5,5 +5,6 @@
 //
 //	s, err := clients.Start(ctx)
 //	defer s.Close()
-//	err = s.Cosign3.Run(ctx, "sign", "--key", s.Key(…), …)
+//	key, public, err := s.NewKey(ctx, "ours")
+//	err = s.Cosign3.Sign(ctx, clients.RekorTiles, image, "sign", "--key", key)
 package clients

@@ -23,7 +23,7 @@ import (
 
 // lifetime is how long the authorities' certificates are valid, before and
 // after they are made.
-const lifetime = time.Hour
+const lifetime = 24 * time.Hour
 
 // material is what the servers sign with.
 type material struct {

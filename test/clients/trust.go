@@ -7,14 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
-	"time"
 
-	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"github.com/sigstore/rekor-tiles/v2/pkg/note"
 	"github.com/sigstore/sigstore-go/pkg/root"
 )
@@ -22,19 +15,6 @@ import (
 // rekorTilesName is what the log calls itself in checkpoints. Clients look for
 // it under the host of the log's URL.
 const rekorTilesName = "127.0.0.1"
-
-// Services that a signature may be made with, besides a key or Fulcio.
-type Services string
-
-// The services by name.
-const (
-	Nothing         Services = "nothing"
-	Rekor           Services = "rekor"
-	RekorTiles      Services = "rekor-tiles"
-	Timestamps      Services = "timestamps"
-	RekorTimestamps Services = "rekor,timestamps"
-	TilesTimestamps Services = "rekor-tiles,timestamps"
-)
 
 // trustedRoot is a trusted_root.json of all servers.
 func (s *Sigstore) trustedRoot() ([]byte, error) {
@@ -76,43 +56,4 @@ func keyID(key crypto.PublicKey) []byte {
 	}
 	sum := sha256.Sum256(der)
 	return sum[:]
-}
-
-// writeSigningConfigs tells cosign 3 which services to use, in a file for each
-// choice.
-func (s *Sigstore) writeSigningConfigs() error {
-	service := func(url string, version uint32) root.Service {
-		return root.Service{URL: url, MajorAPIVersion: version, ValidityPeriodStart: time.Now().Add(-lifetime), Operator: "test"}
-	}
-	all := map[string]root.Service{"rekor": service(s.RekorURL, 1), "rekor-tiles": service(s.RekorTilesURL, 2)}
-	any := root.ServiceConfiguration{Selector: prototrustroot.ServiceSelector_ANY}
-	for _, choice := range []Services{Nothing, Rekor, RekorTiles, Timestamps, RekorTimestamps, TilesTimestamps} {
-		var logs, stampers []root.Service
-		for _, name := range strings.Split(string(choice), ",") {
-			if log, ok := all[name]; ok {
-				logs = append(logs, log)
-			}
-			if name == string(Timestamps) {
-				stampers = append(stampers, service(s.TimestampURL, 1))
-			}
-		}
-		config, err := root.NewSigningConfig(root.SigningConfigMediaType02,
-			[]root.Service{service(s.FulcioURL, 1)}, []root.Service{service(s.Issuer, 1)}, logs, any, stampers, any)
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(config)
-		if err != nil {
-			return fmt.Errorf("signing config for %s: %w", choice, err)
-		}
-		if err := os.WriteFile(s.SigningConfig(choice), text, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// SigningConfig is the file of that name that makes cosign 3 use the services.
-func (s *Sigstore) SigningConfig(services Services) string {
-	return filepath.Join(s.dir, string(services)+".signing_config.json")
 }
