@@ -5,6 +5,7 @@ package clients
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,11 +71,22 @@ func (c Cosign) Sign(ctx context.Context, services Services, image string, comma
 
 // Token is a file with an identity token for an e-mail address.
 func (s *Sigstore) Token(email string) (file string, err error) {
-	token, err := s.issuer.token(email)
+	token, err := s.issuer.ofPerson(email)
 	if err != nil {
 		return "", err
 	}
 	return s.File(email+".token", token)
+}
+
+// BuildToken is a file with an identity token for a build of a branch or tag of
+// a repository, HOST/PATH. Its certificates' subject is
+// https://HOST/PATH/workflow@REF.
+func (s *Sigstore) BuildToken(repository, ref string) (file string, err error) {
+	token, err := s.issuer.ofBuild(repository, ref)
+	if err != nil {
+		return "", err
+	}
+	return s.File(url.PathEscape(repository+"@"+ref)+".token", token)
 }
 
 // File stores a text and gives its path.

@@ -22,7 +22,7 @@ type launch struct {
 }
 
 func (s *Sigstore) startServers(ctx context.Context, tools map[string]string) error {
-	s.Issuer = s.issuer.url()
+	s.Issuer, s.BuildIssuer = s.issuer.url(), s.issuer.url()+builds
 	if err := s.material.write(s.dir); err != nil {
 		return err
 	}
@@ -99,10 +99,21 @@ func (s *Sigstore) fulcio(port, grpc, metrics, ctLog int) launch {
 	}, answers(s.FulcioURL + "/healthz")}
 }
 
+// configureFulcio has it trust both issuers, and what it takes over into the
+// certificates of builds.
 func (s *Sigstore) configureFulcio() error {
-	text, err := json.Marshal(map[string]any{"OIDCIssuers": map[string]any{
-		s.Issuer: map[string]any{"IssuerURL": s.Issuer, "ClientID": audience, "Type": "email"},
-	}})
+	text, err := json.Marshal(map[string]any{
+		"OIDCIssuers": map[string]any{
+			s.Issuer:      map[string]any{"IssuerURL": s.Issuer, "ClientID": audience, "Type": "email"},
+			s.BuildIssuer: map[string]any{"IssuerURL": s.BuildIssuer, "ClientID": audience, "Type": "ci-provider", "CIProvider": "test"},
+		},
+		"CIIssuerMetadata": map[string]any{"test": map[string]any{
+			"SubjectAlternativeNameTemplate": "https://{{ .repository }}/workflow@{{ .ref }}",
+			"ExtensionTemplates": map[string]any{
+				"SourceRepositoryURI": "https://{{ .repository }}", "SourceRepositoryRef": "ref", "BuildSignerURI": "https://{{ .repository }}/workflow@{{ .ref }}",
+			},
+		}},
+	})
 	if err != nil {
 		return err
 	}

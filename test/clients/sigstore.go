@@ -13,8 +13,11 @@ import (
 type Sigstore struct {
 	Cosign2, Cosign3 Cosign
 
-	// Where the servers are; Issuer is the identity provider's name, too.
-	FulcioURL, RekorURL, RekorTilesURL, TimestampURL, Issuer string
+	// Where the servers are.
+	FulcioURL, RekorURL, RekorTilesURL, TimestampURL string
+
+	// The issuers of identity tokens, for people and for builds.
+	Issuer, BuildIssuer string
 
 	// TrustedRoot is a trusted_root.json, the others are PEM.
 	TrustedRoot, FulcioChain, CTLogKey, RekorKey, RekorTilesKey, TSAChain []byte
