@@ -22,11 +22,12 @@ Without a step, all of them:
   bench         each benchmark once, so that they keep working
   demo          hack/demo.sh, the webhook as a process of this machine
   node          hack/demo.sh --node, where this is root on Debian
-  integration   go test -tags integration on a real API server; runs the unit
-                tests too
+  integration   go test -tags integration on a real API server, with images that
+                the real cosigns sign; runs the unit tests too
 
 Needs Go and git; what else it needs it builds, or installs where it is root on
-Debian. The first run builds Kubernetes, which takes about ten minutes.
+Debian. The first run builds Kubernetes and a Sigstore, which takes about a quarter
+of an hour.
 USAGE
 }
 
@@ -71,6 +72,8 @@ step_node() {
 }
 
 step_integration() {
+  # Not while go test's clock runs.
+  "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian >/dev/null
   trap stop_integration EXIT
   "$hack/cluster.sh" up
   eval "$("$hack/cluster.sh" env)"

@@ -3,8 +3,8 @@
 #
 #   "$(hack/tools.sh golangci-lint)" run ./...
 #
-# Each tool is built from a Go module of its own under hack/tools, with exactly
-# the versions of its go.sum, and kept outside the tree. Nothing but Go, git and
+# Tools are built from Go modules of their own under hack/tools, with exactly the
+# versions of their go.sum, and kept outside the tree. Nothing but Go, git and
 # the Go module proxy is needed.
 set -euo pipefail
 
@@ -23,7 +23,11 @@ Prints the path of each tool, one a line, and builds what is not built yet.
   kube-apiserver kube-controller-manager
   kube-scheduler kubelet kube-proxy etcd         are a cluster
   coredns                                        its DNS
-  cosign                                         signs (version 2)
+  cosign cosign3                                 sign (versions 2 and 3)
+  fulcio tesseract                               are Sigstore: certificates and
+  rekor-tiles timestamp-server                   their log; signatures' log in its
+  rekor-server trillian                          second version; times; the first
+                                                 version and where it stores
   golangci-lint                                  reads the code
 
 Environment:
@@ -43,6 +47,13 @@ locate() {
     ko) package=github.com/google/ko module=$package ;;
     coredns) module_dir+=/coredns package=github.com/coredns/coredns module=$package ;;
     cosign) module_dir+=/cosign module=github.com/sigstore/cosign/v2 package=$module/cmd/cosign takes="about 2 minutes" ;;
+    cosign3) module_dir+=/cosign3 module=github.com/sigstore/cosign/v3 package=$module/cmd/cosign takes="about 2 minutes" ;;
+    fulcio) module_dir+=/sigstore module=github.com/sigstore/fulcio package=$module ;;
+    rekor-tiles) module_dir+=/sigstore module=github.com/sigstore/rekor-tiles/v2 package=$module/cmd/rekor-server/posix ;;
+    timestamp-server) module_dir+=/sigstore module=github.com/sigstore/timestamp-authority/v2 package=./$1 ;;
+    rekor-server) module_dir+=/rekor module=github.com/sigstore/rekor package=$module/cmd/$1 takes="about 2 minutes" ;;
+    trillian) module_dir+=/rekor module=github.com/google/trillian package=./trillian ;;
+    tesseract) module_dir+=/sigstore module=github.com/transparency-dev/tesseract package=$module/cmd/tesseract/posix ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;
@@ -62,7 +73,7 @@ link_flags() {
     k8s.io/kubernetes)
       echo "-X $base.gitVersion=$1 -X $base.gitMajor=$major -X $base.gitMinor=$minor -X $base.gitTreeState=clean" ;;
     github.com/google/ko) echo "-X github.com/google/ko/pkg/commands.Version=$1" ;;
-    github.com/sigstore/cosign/v2) echo "-X sigs.k8s.io/release-utils/version.gitVersion=$1" ;;
+    github.com/sigstore/cosign/v[23]) echo "-X sigs.k8s.io/release-utils/version.gitVersion=$1" ;;
     github.com/golangci/*) echo "-X main.version=${1#v}" ;;
   esac
 }
@@ -75,6 +86,7 @@ cache_dir() {
     go env GOVERSION GOHOSTOS GOHOSTARCH
     declare -f link_flags compile
     cat "$module_dir/go.mod" "$module_dir/go.sum"
+    [[ $package != ./* ]] || cat "$module_dir/$package"/*.go # it is ours
   } | git hash-object --stdin)
   echo "${CONNAISSEUR_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/connaisseur/tools}/$(basename "$module_dir")-${key:0:12}"
 }

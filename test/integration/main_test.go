@@ -52,6 +52,7 @@ func run(m *testing.M) (status int, err error) {
 	}
 	reg = registrytest.Start()
 	defer reg.Close()
+	defer theCosigns.stop()
 	ours, stranger = registrytest.Key(registrytest.Panics), registrytest.Key(registrytest.Panics)
 	signed, unsigned, foreign = push("team/signed"), push("team/unsigned"), push("team/foreign")
 	reg.Sign(registrytest.Panics, signed, ours)
