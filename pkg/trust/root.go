@@ -168,7 +168,7 @@ func checkName(name string, earlier []Root) error {
 func loadKey(path string, config KeyConfig, source Source) (Root, *strict.Error) {
 	root := Root{Name: config.Name}
 	if config.Key == "" {
-		return root, strict.Errorf(path, "is missing; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET")
+		return root, strict.Errorf(path, "is missing; "+expected)
 	}
 	keys, err := Load(path, config.Key, source, ParseKeys)
 	root.Keys, root.Unavailable = keys.Value, keys.Unavailable

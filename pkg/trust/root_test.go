@@ -45,7 +45,7 @@ func TestLoadKeys(t *testing.T) {
 			path + `[2].key: holds a key of the trust root "a" too; one signer would count as two`,
 			path + `[2].key: holds a key of the trust root "b" too; one signer would count as two`,
 		}},
-		{"no key", []trust.KeyConfig{{"a", ""}}, []string{path + "[0].key: is missing; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET"}},
+		{"no key", []trust.KeyConfig{{"a", ""}}, []string{path + "[0].key: is missing; it must be a PEM public key, configmap://NAME/KEY, k8s://NAMESPACE/SECRET or a KMS URI (awskms://, gcpkms://, azurekms://, hashivault://)"}},
 		{"a broken entry is to blame itself", []trust.KeyConfig{{"a", "configmap://config-trust-roots/broken.pub"}},
 			[]string{"config-trust-roots: broken.pub: is not a PEM public key: there is text outside of -----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY----- (needed by " + path + "[0].key)"}},
 		{"T22: a certificate", []trust.KeyConfig{{"a", block("CERTIFICATE", certificate(t, true))}}, []string{path + "[0].key: is a certificate; it must be a public key"}},
@@ -53,7 +53,7 @@ func TestLoadKeys(t *testing.T) {
 			path + "[1].name: is missing",
 			path + `[1].key: "file:///x" is not supported; it must be a PEM public key, configmap://NAME/KEY, k8s://NAMESPACE/SECRET or a KMS URI (awskms://, gcpkms://, azurekms://, hashivault://)`,
 			path + `[2].name: another trust root is named "a" already`,
-			path + "[2].key: is missing; it must be a PEM public key, configmap://NAME/KEY or k8s://NAMESPACE/SECRET",
+			path + "[2].key: is missing; it must be a PEM public key, configmap://NAME/KEY, k8s://NAMESPACE/SECRET or a KMS URI (awskms://, gcpkms://, azurekms://, hashivault://)",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
