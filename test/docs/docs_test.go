@@ -190,7 +190,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 func hasHeading(text, anchor string) bool {
 	for line := range strings.Lines(text) {
 		if title := strings.TrimLeft(line, "#"); title != line {
-			slug := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(title)), " ", "-")
+			slug := strings.NewReplacer(" ", "-", "'", "", "`", "", ",", "").Replace(strings.ToLower(strings.TrimSpace(title)))
 			if "#"+slug == anchor {
 				return true
 			}
