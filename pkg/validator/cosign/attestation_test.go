@@ -107,7 +107,8 @@ func TestATimestampedAttestationNeedsNoLog(t *testing.T) {
 	}
 }
 
-// T36: neither an expression nor a predicate burns the CPU.
+// T36: neither an expression nor a predicate burns the CPU: without a limit each
+// of these would take hours.
 func TestT36ExpressionsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, registrytest.Referrers())
@@ -119,7 +120,7 @@ func TestT36ExpressionsAreBounded(t *testing.T) {
 	} {
 		start := time.Now()
 		got, err := s.validate(s.whole(), demands(slsa, expression), keyed(t, "default", s.key))
-		if s.want(validator.PolicyDenied, got, err); time.Since(start) > 5*time.Second {
+		if s.want(validator.PolicyDenied, got, err); time.Since(start) > time.Minute {
 			t.Errorf("%s took %v", expression, time.Since(start))
 		}
 	}
