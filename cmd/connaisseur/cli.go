@@ -25,6 +25,8 @@ type environment struct {
 	cluster clusterReader
 	// pullSecrets reads those of workloads in a cluster.
 	pullSecrets func(clusterOptions) (builtin.PullSecrets, error)
+	// secrets reads those of a cluster, in any namespace.
+	secrets func(clusterOptions) (secretReader, error)
 	// build tells what the program was built from.
 	build func() (*debug.BuildInfo, bool)
 }

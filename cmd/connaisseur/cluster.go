@@ -40,6 +40,18 @@ func pullSecretsOf(o clusterOptions) (builtin.PullSecrets, error) {
 	return config.NewPullSecrets(client), nil
 }
 
+// secretReader reads a Secret of a cluster.
+type secretReader func(ctx context.Context, namespace, name string) (map[string][]byte, error)
+
+// secretsOf reads Secrets from a cluster, with the rights of the user.
+func secretsOf(o clusterOptions) (secretReader, error) {
+	client, err := connect(o)
+	if err != nil {
+		return nil, err
+	}
+	return config.ReadSecret(client), nil
+}
+
 func connect(o clusterOptions) (kubernetes.Interface, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig

@@ -59,7 +59,15 @@ func (s *source) loadAll(ctx context.Context, c *cli, how *effort) (config.Built
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}
-	material := remote.New(remote.Options{Wait: wait, Timeout: wait})
+	options := remote.Options{Wait: wait, Timeout: wait}
+	if s.path == "" && c.secrets != nil {
+		read, err := c.secrets(s.clusterOptions)
+		if err != nil {
+			return config.Built{}, err
+		}
+		options.Secrets = read
+	}
+	material := remote.New(options)
 	defer material.Close()
 	return s.build(ctx, c, how, material)
 }

@@ -19,7 +19,7 @@ func main() {
 		out:     os.Stdout,
 		err:     os.Stderr,
 		now:     time.Now,
-		cluster: readCluster, pullSecrets: pullSecretsOf,
+		cluster: readCluster, pullSecrets: pullSecretsOf, secrets: secretsOf,
 		build: debug.ReadBuildInfo,
 	}).run(ctx, os.Args[1:])
 	stop()

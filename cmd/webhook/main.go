@@ -57,20 +57,20 @@ func main() {
 	ctx := sharedmain.WithHealthProbesDisabled(signals.NewContext())
 	cluster := injection.ParseAndGetRESTConfigOrDie()
 	cluster.QPS, cluster.Burst = 50, 100 // a burst of edits must not delay the next one's effect
-	// Beside the webhook's other clients: tenants' many pull secrets must not
-	// delay those.
-	pulls, err := kubernetes.NewForConfig(rest.CopyConfig(cluster))
+	// For other namespaces, beside the webhook's other clients: tenants' many pull
+	// secrets must not delay those.
+	others, err := kubernetes.NewForConfig(rest.CopyConfig(cluster))
 	if err != nil {
 		log.Fatal("The cluster cannot be reached: ", err)
 	}
-	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(pulls)))
+	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
 			instruments, err := observability.New(otel.GetMeterProvider())
 			if err != nil {
 				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
 			}
-			material := remote.New(remote.Options{Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
+			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
 			go serve(ctx, env, store, material, instruments, served)
 			return config.NewController(store, material, instruments)(ctx, cmw)
 		},

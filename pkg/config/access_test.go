@@ -125,7 +125,6 @@ func TestWhatIsWrongWithAccessIsSaid(t *testing.T) {
 		"cert is a broken text":         {"  cert: \"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n\"", "config-policy: validators[0].cert: must hold PEM certificates"},
 		"cert is a key":                 {"  cert: configmap://config-trust-roots/a.pub", "config-policy: validators[0].cert: configmap://config-trust-roots/a.pub: must hold PEM certificates"},
 		"cert is dangling":              {"  cert: configmap://config-trust-roots/ca.pem", "config-policy: validators[0].cert: configmap://config-trust-roots/ca.pem: entry ca.pem of ConfigMap"},
-		"cert is in another namespace":  {"  cert: k8s://kube-system/ca/ca.crt", `only those in "connaisseur" may be read`},
 		"cert is a file, which T21 has": {"  cert: /etc/ssl/ca.pem", "config-policy: validators[0].cert: "},
 	} {
 		built := builder().Build(s.objects(c.settings))

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
@@ -409,12 +408,25 @@ func TestASecretThatIsMissingMakesOnlyItsValidatorUnavailableAndHeals(t *testing
 	}
 }
 
-func TestOnlySecretsOfOurOwnNamespaceAreRead(t *testing.T) {
+// A Secret of another namespace is not taken for one of ours of the same name,
+// and is fetched like what is outside of the cluster.
+func TestASecretOfAnotherNamespaceIsFetched(t *testing.T) {
 	t.Parallel()
-	o := objects(cosignPolicy("k8s://kube-system/team"), secret("team", entries{"cosign.pub": publicKey(t)}))
-	built := config.NewBuilder(cache.New(cache.Options{})).Build(o)
-	if err := built.Errors.Err(); err == nil || !strings.Contains(err.Error(), `only those in "connaisseur" may be read`) {
-		t.Errorf("got %v", err)
+	ours, theirs := publicKey(t), publicKey(t)
+	o := objects(cosignPolicy("k8s://team/key"), secret("key", entries{"cosign.pub": ours}))
+	team := &outside{}
+	without := build(t, with(o, team))
+	team.set("k8s://team/key/cosign.pub", theirs)
+	fetched := build(t, with(o, team))
+	if without.Revision == fetched.Revision {
+		t.Error("the key makes no difference")
+	}
+	if same := build(t, with(objects(cosignPolicy("k8s://team/key")), team)); same.Revision != fetched.Revision {
+		t.Error("our own Secret makes a difference")
+	}
+	built := builder().Build(o) // where nobody is asked
+	if err := built.Errors.Err(); err != nil {
+		t.Errorf("it is an error: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +10,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
+
+// ReadSecret reads a Secret of any namespace that may be read, once.
+func ReadSecret(client kubernetes.Interface) func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+	return func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+		secret, err := client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsForbidden(err):
+			return nil, errors.New("the webhook may not read it: that takes a Role in that namespace (config/trust-material.md)")
+		case err != nil:
+			return nil, err
+		}
+		return secret.Data, nil
+	}
+}
 
 // ReadCluster reads the ConfigMaps and Secrets of a namespace once. Secrets
 // that may not be read are as good as not there.

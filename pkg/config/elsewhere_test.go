@@ -41,7 +41,7 @@ func (o *outside) Remote(where trust.Remote) ([]byte, error) {
 	if o.then != nil {
 		defer o.then()
 	}
-	if key := o.keys[where.KMS]; key != "" {
+	if key := o.keys[where.String()]; key != "" {
 		return []byte(key), nil
 	}
 	return nil, fmt.Errorf("it %w: access denied", trust.ErrUnavailable)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -87,11 +88,10 @@ func (o Objects) ConfigMapEntry(name, key string) ([]byte, error) {
 	return nil, fmt.Errorf("entry %s of ConfigMap %s %w%s", key, name, trust.ErrNotThere, strict.Suggest(key, o.keys(name)))
 }
 
-// SecretEntry implements trust.Source. Only Secrets of our own namespace can
-// be read.
+// SecretEntry implements trust.Source.
 func (o Objects) SecretEntry(namespace, name, key string) ([]byte, error) {
 	if namespace != o.Namespace {
-		return nil, fmt.Errorf("the Secret is in namespace %q, but only those in %q may be read", namespace, o.Namespace)
+		return nil, fmt.Errorf("Secret %s/%s %w", namespace, name, trust.ErrNotWatched)
 	}
 	secret := o.Secrets[name]
 	if secret == nil {
@@ -123,6 +123,9 @@ func (r *recorder) ConfigMapEntry(name, key string) ([]byte, error) {
 
 func (r *recorder) SecretEntry(namespace, name, key string) ([]byte, error) {
 	value, err := r.Source.SecretEntry(namespace, name, key)
+	if errors.Is(err, trust.ErrNotWatched) {
+		return nil, err
+	}
 	r.note("secret/"+namespace+"/"+name+"/"+key, value, err)
 	return value, err
 }

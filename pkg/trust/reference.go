@@ -32,6 +32,10 @@ type Source interface {
 // not exist (yet).
 var ErrNotThere = errors.New("does not exist")
 
+// ErrNotWatched is the error for a Secret of a namespace that is not watched,
+// and so has to be fetched.
+var ErrNotWatched = errors.New("is in a namespace that is not watched")
+
 // Reference is where trust material is.
 type Reference struct {
 	inline    string
@@ -103,7 +107,11 @@ func (r Reference) Read(source Source) ([]byte, error) {
 	case r.kms != "":
 		return source.Remote(Remote{KMS: r.kms})
 	case r.name != "":
-		return source.SecretEntry(r.namespace, r.name, r.key)
+		entry, err := source.SecretEntry(r.namespace, r.name, r.key)
+		if errors.Is(err, ErrNotWatched) {
+			return source.Remote(Remote{Secret: r.namespace + "/" + r.name + "/" + r.key})
+		}
+		return entry, err
 	}
 	return nil, errors.New("the zero reference refers to nothing")
 }

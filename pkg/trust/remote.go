@@ -18,16 +18,17 @@ const maxTUFRoot = 512 << 10
 
 // The kinds of sources outside of the cluster.
 const (
-	KindKMS = "kms"
-	KindTUF = "tuf"
+	KindKMS    = "kms"
+	KindTUF    = "tuf"
+	KindSecret = "secret"
 )
 
 // ErrUnavailable is the cause of an error about trust material that could not
 // be fetched, yet. Whatever needs it cannot be checked; nothing else is wrong.
 var ErrUnavailable = errors.New("is not available")
 
-// Remote is trust material that is fetched from outside of the cluster, and
-// kept up to date in the background. One of the two is set.
+// Remote is trust material that is fetched from outside of what is watched, and
+// kept up to date in the background. One of the three is set.
 type Remote struct {
 	// KMS is the URI of a public key: awskms://, gcpkms://, azurekms:// or
 	// hashivault://. It is fetched as PEM.
@@ -37,6 +38,8 @@ type Remote struct {
 	// of Sigstore's public-good instance.
 	TUF  string `json:"tuf,omitempty"`
 	Root string `json:"root,omitempty"`
+	// Secret is an entry of a Secret of another namespace: NAMESPACE/NAME/KEY.
+	Secret string `json:"secret,omitempty"`
 }
 
 // Fetched is trust material from outside of the cluster as it was last
@@ -51,10 +54,13 @@ type Fetched struct {
 	TimestampVersion int64 `json:"timestampVersion,omitempty"`
 }
 
-// Kind is KindKMS or KindTUF.
+// Kind is KindKMS, KindTUF or KindSecret.
 func (r Remote) Kind() string {
-	if r.KMS != "" {
+	switch {
+	case r.KMS != "":
 		return KindKMS
+	case r.Secret != "":
+		return KindSecret
 	}
 	return KindTUF
 }
@@ -64,6 +70,9 @@ func (r Remote) String() string {
 	if r.KMS != "" {
 		return r.KMS
 	}
+	if r.Secret != "" {
+		return secretScheme + r.Secret
+	}
 	return "the TUF repository " + r.TUF
 }
 
@@ -71,12 +80,18 @@ func (r Remote) String() string {
 // that are listed ever reach a client (T21).
 func (r Remote) Check() error {
 	switch {
-	case r.KMS != "" && r.TUF == "" && r.Root == "":
+	case r.KMS != "" && r == Remote{KMS: r.KMS}:
 		return checkKMS(r.KMS)
-	case r.KMS == "" && r.TUF != "":
+	case r.Secret != "" && r == Remote{Secret: r.Secret}:
+		if strings.Count(r.Secret, "/") != 2 {
+			return fmt.Errorf("%q must read NAMESPACE/SECRET/KEY", r.Secret)
+		}
+		_, err := ParseReference(secretScheme + r.Secret)
+		return err
+	case r.TUF != "" && r == Remote{TUF: r.TUF, Root: r.Root}:
 		return errors.Join(checkMirror(r.TUF), checkTUFRoot(r.Root))
 	}
-	return errors.New("must be either a key in a KMS or a TUF repository")
+	return errors.New("must be either a key in a KMS, a TUF repository or a Secret")
 }
 
 // checkMirror takes https, and plain http on this machine only: TUF's

@@ -31,7 +31,7 @@ func (r *Refresher) Good() []trust.Fetched {
 	defer r.mu.Unlock()
 	var all []trust.Fetched
 	for _, e := range r.entries {
-		if e.retained && e.last.Content != nil {
+		if e.retained && e.last.Content != nil && e.where.Kind() != trust.KindSecret { // nothing of a Secret is kept
 			all = append(all, e.last)
 		}
 	}
@@ -46,7 +46,7 @@ func (r *Refresher) Restore(all []trust.Fetched) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	for _, f := range all {
-		if f.Where.Check() != nil || r.sources[f.Where.Kind()].valid(f.Content) != nil || len(r.restored) >= maxEntries {
+		if f.Where.Check() != nil || f.Where.Kind() == trust.KindSecret || r.sources[f.Where.Kind()].valid(f.Content) != nil || len(r.restored) >= maxEntries {
 			continue
 		}
 		if f.At.After(now) {

@@ -31,6 +31,9 @@ type Options struct {
 	// Grace is for how long something that no configuration in force needs is
 	// kept up to date after it was asked for; 10 minutes if not set.
 	Grace time.Duration
+	// Secrets reads a Secret of any namespace that may be read; nil where there is
+	// no cluster.
+	Secrets func(ctx context.Context, namespace, name string) (map[string][]byte, error)
 	// Logger and Instruments may be nil.
 	Logger      *zap.Logger
 	Instruments *observability.Instruments
@@ -64,8 +67,9 @@ type source struct {
 // It has to be closed.
 func New(options Options) *Refresher {
 	return newRefresher(options, map[string]source{
-		trust.KindKMS: newKeys().source(),
-		trust.KindTUF: repositories{}.source(),
+		trust.KindKMS:    newKeys().source(),
+		trust.KindTUF:    repositories{}.source(),
+		trust.KindSecret: secrets{options.Secrets}.source(),
 	})
 }
 

@@ -90,7 +90,7 @@ func (a *access) trust(path, reference string, d Dependencies) (sum string, bad 
 	}
 	_, _, secret := ref.Secret()
 	pem, err := ref.Read(d.Trust)
-	theirs := secret && (err == nil || errors.Is(err, trust.ErrNotThere)) // whatever is wrong, it is the Secret
+	theirs := secret && (err == nil || errors.Is(err, trust.ErrNotThere) || errors.Is(err, trust.ErrUnavailable)) // whatever is wrong, it is the Secret
 	if err == nil {
 		err = checkCertificates(pem)
 	}
