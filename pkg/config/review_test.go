@@ -44,9 +44,11 @@ func TestReviewsRejectWhatIsWrongAndWarnOfWhatOthersCanHeal(t *testing.T) {
 		"a good edit beside an object that is broken": {[]any{policy, roots, features(entries{"x": "y"})}, trustRoots(entries{"a.pub": key}), nil, []string{healing}},
 		"a repair of one of two broken objects":       {[]any{policyOf("[", ""), roots, features(entries{"x": "y"})}, features(entries{}), nil, []string{"config-policy: validators: is not valid YAML"}},
 		"a setting that weakens":                      {[]any{policy, roots}, features(entries{"webhook.failurePolicy": "Ignore"}), nil, []string{"config-features: webhook.failurePolicy: Ignore admits everything"}},
-		"an untouched example":                        {[]any{policy, roots}, withExample("x: y", configmap.Checksum("x: y")), nil, nil},
-		"an edited example":                           {[]any{policy, roots}, withExample("x: z", configmap.Checksum("x: y")), []string{"config-features: _example: is documentation and was edited"}, nil},
-		"a ConfigMap that is none of ours":            {[]any{policy, roots}, configMap("somebody-elses", entries{"a": "b"}), nil, nil},
+		"an identity that anybody has": {nil, policyOf("- {name: default, type: cosign, trustRoots: [{name: default, keyless: {issuer: 'https://accounts.google.com', subjectRegex: '.+'}}]}\n", "- pattern: '*/*/*'\n"), nil,
+			[]string{"config-policy: validators[0].trustRoots[0].keyless: trusts whoever has a certificate"}},
+		"an untouched example":             {[]any{policy, roots}, withExample("x: y", configmap.Checksum("x: y")), nil, nil},
+		"an edited example":                {[]any{policy, roots}, withExample("x: z", configmap.Checksum("x: y")), []string{"config-features: _example: is documentation and was edited"}, nil},
+		"a ConfigMap that is none of ours": {[]any{policy, roots}, configMap("somebody-elses", entries{"a": "b"}), nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -102,6 +102,20 @@ func validatorWarnings(doc policyDocument) strict.Errors {
 		if !used {
 			found.Add(fmt.Sprintf("%s[%d]", validatorsKey, i), "no rule uses the validator %q", v.Name)
 		}
+		roots, _ := v.Settings["trustRoots"].([]any)
+		for j, root := range roots {
+			fields, _ := root.(map[string]any)
+			if keyless, ok := fields["keyless"].(map[string]any); ok && anybody(keyless) {
+				found.Add(fmt.Sprintf("%s[%d].trustRoots[%d].keyless", validatorsKey, i, j), "trusts whoever has a certificate, which anybody can have")
+			}
+		}
 	}
 	return found
+}
+
+// anybody tells whether an identity's subject is anything at all: an issuer
+// alone is a mail provider or a forge, with all of its users.
+func anybody(keyless map[string]any) bool {
+	expression, _ := keyless["subjectRegex"].(string)
+	return expression != "" && strings.Trim(expression, "^$.*+()") == ""
 }

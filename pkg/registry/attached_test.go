@@ -198,7 +198,7 @@ func TestHabitsHideNothing(t *testing.T) {
 // T18, T28: a place that cannot be read is told, and hides no other.
 func TestHostileReferrers(t *testing.T) {
 	t.Parallel()
-	limits := registry.Limits{ManifestBytes: 16 << 10, PayloadBytes: 512, Signatures: 3}
+	limits := registry.Limits{ManifestBytes: 64 << 10, PayloadBytes: 512, Signatures: 3}
 	good := bundle("good", signPredicate)
 	for _, c := range []struct {
 		name     string
@@ -210,6 +210,8 @@ func TestHostileReferrers(t *testing.T) {
 		hides    bool // the good bundle beside it
 	}{
 		{name: "T18: more bundles than allowed", artifact: good, times: 4, want: validator.TooLarge, hides: true},
+		{name: "T18: ten thousand bundles", artifact: good, fault: registrytest.Fault{Kind: registrytest.ReferrersGet, Answer: registrytest.Body(
+			[]byte(`{"manifests":[`+strings.Repeat(`{},`, 10_000)+`{}]}`), "Content-Type", "application/vnd.oci.image.index.v1+json")}, want: validator.TooLarge, hides: true},
 		{name: "T18: a bundle that is too large", artifact: bundle(strings.Repeat("x", 600), signPredicate), want: validator.TooLarge},
 		{name: "T18: a bundle that says it is small", artifact: bundle(strings.Repeat("x", 600), signPredicate), options: []registrytest.AttachOption{registrytest.LayerSize(10)}, want: validator.TooLarge},
 		{name: "T18: a bundle of a gigabyte", artifact: bundle("x", signPredicate), options: []registrytest.AttachOption{registrytest.LayerSize(1 << 30)}, want: validator.TooLarge},

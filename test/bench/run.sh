@@ -141,7 +141,7 @@ measure_process() {
   say "the webhook …"
   start_webhook
   sleep 20
-  row "idle RSS" "≤ 60 MB" "$(rss)" "run.sh"
+  row "idle RSS" "≤ 85 MB" "$(rss), of which its own: $(awk '$1 == "RssAnon:" { printf "%.1f MB", $2 * 1024 / 1e6 }' "/proc/$(pid)/status")" "run.sh"
   serve_signed_image
   replace_policy "$work/policy.yaml"
   say "| bytes | connections | rate | p50 | p99 | CPU each | RSS | RSS at most | errors |"
@@ -164,11 +164,21 @@ bench() { go test -C "$root" ./test/bench/ -run '^$' -count 1 "$@" | tee /dev/st
 measure_go() {
   local out=$work/bench ratio
   bench -bench 'Cold|Together' -benchtime 40x >"$out"
-  bench -bench 'Cached|Match|Reload' -benchtime 2s >>"$out"
+  bench -bench 'Cached|Match|Reload|Verify' -benchtime 2s >>"$out"
+  bench -bench 'Memory' -benchtime 1x >>"$out"
   row "cold tag: requests" "3" "$(metric "$out" BenchmarkCold/tag requests/op)" "-bench Cold/tag"
   row "cold tag, registry at 50 ms: p50" "≤ 165 ms" "$(metric "$out" BenchmarkCold/tag p50-ms) ms" "-bench Cold/tag"
   row "cold digest: requests" "2" "$(metric "$out" BenchmarkCold/digest requests/op)" "-bench Cold/digest"
   row "cold digest, registry at 50 ms: p50" "≤ 110 ms" "$(metric "$out" BenchmarkCold/digest p50-ms) ms" "-bench Cold/digest"
+  row "cold tag, keyless, everything switched on: requests" "3" "$(metric "$out" BenchmarkColdKeyless/tag requests/op)" "-bench ColdKeyless/tag"
+  row "cold tag, keyless, registry at 50 ms: p50" "≤ 165 ms" "$(metric "$out" BenchmarkColdKeyless/tag p50-ms) ms" "-bench ColdKeyless/tag"
+  row "cold bundle, keyless: requests" "4" "$(metric "$out" BenchmarkColdKeyless/bundle requests/op)" "-bench ColdKeyless/bundle"
+  row "cold bundle, keyless, registry at 50 ms: p50" "≤ 215 ms" "$(metric "$out" BenchmarkColdKeyless/bundle p50-ms) ms" "-bench ColdKeyless/bundle"
+  local kind
+  for kind in key key-log keyless keyless-rekor-v2 keyless-5-roots keyless-attestation; do
+    row "verification of a bundle, $kind: CPU" "" "$(awk -v ns="$(metric "$out" "BenchmarkVerify/$kind" ns/op)" 'BEGIN { printf "%d µs", ns / 1e3 }')" "-bench Verify/$kind"
+  done
+  row "growth of the heap from the 2,000th to the 10,000th different image" "≤ 16 MB" "$(metric "$out" BenchmarkMemory grown-MB) MB" "-bench Memory"
   row "Pod of 10 new images: p50" "that of one" "$(metric "$out" BenchmarkCold/pod-of-10 p50-ms) ms" "-bench Cold/pod-of-10"
   row "64 Pods of one new image at once: verifications" "1" "$(metric "$out" BenchmarkTogether verifications/op), p50 $(metric "$out" BenchmarkTogether p50-ms) ms" "-bench Together"
   ratio=$(awk -v few="$(metric "$out" BenchmarkMatch/10 ns/op)" -v many="$(metric "$out" BenchmarkMatch/10000 ns/op)" 'BEGIN { printf "%.2f × (%d ns, %d ns)", many / few, many, few }')
