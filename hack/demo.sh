@@ -96,6 +96,12 @@ start_webhook() {
     kubectl -n connaisseur rollout status deployment/webhook --timeout=180s
     own_webhook=false # goes with the cluster
     until [[ $(kubectl get validatingwebhookconfiguration connaisseur -o 'jsonpath={.webhooks[0].rules}') ]]; do sleep 0.2; done
+    # The Service leads to the Pods a moment after these are ready.
+    local tries=0
+    while [[ $(kubectl -n default run probe --image=example.com/probe --dry-run=server 2>&1) == *"failed calling webhook"* ]]; do
+      ((++tries < 150)) || fail "the API server does not reach the webhook"
+      sleep 0.2
+    done
   else
     own_webhook=true
     "$hack/webhook.sh" up
