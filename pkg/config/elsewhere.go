@@ -81,7 +81,7 @@ const remotePrefix = "remote/"
 // remoteKey names what was read from outside of the cluster; remoteOf reads it
 // again.
 func remoteKey(where trust.Remote) string {
-	text, _ := json.Marshal(where) // strings only
+	text, _ := json.Marshal(where) //nolint:gosec // strings only, and the name of a Secret, not its content
 	return remotePrefix + string(text)
 }
 

@@ -39,7 +39,7 @@ func wantKept(t testing.TB, from *corev1.ConfigMap, want ...trust.Fetched) {
 
 // noise cannot be compressed.
 func noise(n int) string {
-	source := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it need not be secret
+	source := rand.New(rand.NewPCG(1, 2))
 	text := make([]byte, n)
 	for i := range text {
 		text[i] = byte(source.Uint32())

@@ -70,7 +70,7 @@ func Default() Settings {
 		ExcludedNamespaces: []string{"kube-system"},
 		Cache:              Cache{ExpirySeconds: 30, CacheErrors: true},
 		Webhook:            Webhook{FailurePolicy: Fail, TimeoutSeconds: 10},
-		Limits:             Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, AttestationBytes: 4 << 20},
+		Limits:             Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, AttestationBytes: 2 << 20},
 	}
 }
 

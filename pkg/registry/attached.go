@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -62,6 +63,10 @@ type search struct {
 	ref    image.Reference
 	want   Wanted
 	limits Limits
+
+	mu     sync.Mutex
+	layers int   // of referrers that hold no bundle, so far
+	bytes  int64 // of those
 }
 
 // place is where something can be attached, and what a place that had it says
@@ -139,7 +144,7 @@ func inParallel(ctx context.Context, places []place) iter.Seq[finding] {
 func (p place) find(ctx context.Context) (f finding) {
 	defer func() {
 		if r := recover(); r != nil {
-			f = finding{place: p, err: validator.Errorf(validator.Internal, "what the registry answered could not be handled (panic: %v)", r)}
+			f = finding{place: p, err: unexpected(r)}
 		}
 	}()
 	candidates, err := p.look(ctx)

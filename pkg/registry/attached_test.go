@@ -209,7 +209,7 @@ func TestHostileReferrers(t *testing.T) {
 		want     validator.Reason
 		hides    bool // the good bundle beside it
 	}{
-		{name: "T18: more bundles than allowed", artifact: good, times: 4, want: validator.TooLarge, hides: true},
+		{name: "T18: more bundles than allowed", artifact: good, times: 4, want: validator.TooLarge},
 		{name: "T18: ten thousand bundles", artifact: good, fault: registrytest.Fault{Kind: registrytest.ReferrersGet, Answer: registrytest.Body(
 			[]byte(`{"manifests":[`+strings.Repeat(`{},`, 10_000)+`{}]}`), "Content-Type", "application/vnd.oci.image.index.v1+json")}, want: validator.TooLarge, hides: true},
 		{name: "T18: a bundle that is too large", artifact: bundle(strings.Repeat("x", 600), signPredicate), want: validator.TooLarge},
@@ -270,8 +270,15 @@ func TestChildren(t *testing.T) {
 		"that is an image as well":       {`{"mediaType":"` + list + `","manifests":[{"digest":"` + index.Digest + `"}],"layers":[]}`, validator.InvalidReference},
 		"without images":                 {`{"mediaType":"` + list + `","manifests":[]}`, validator.InvalidReference},
 		"with an image without a digest": {`{"mediaType":"` + list + `","manifests":[{"digest":"x"}]}`, validator.InvalidReference},
-		"with too many images":           {`{"mediaType":"` + list + `","manifests":[` + strings.Repeat(`{"digest":"x"},`, 70) + `{}]}`, validator.TooLarge},
-		"of nothing but attestations":    {`{"mediaType":"` + list + `","manifests":[{"digest":"` + index.Digest + `","platform":{"os":"unknown","architecture":"unknown"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}}]}`, validator.InvalidReference},
+		"with a list in other letters":   {`{"mediaType":"` + list + `","manifests":[{"digest":"` + index.Digest + `"}],"Manifests":[{"digest":"` + children[0].Digest + `"}]}`, validator.InvalidReference},
+		"with one list in other letters": {`{"mediaType":"` + list + `","ManiFests":[{"digest":"` + children[0].Digest + `"}]}`, validator.InvalidReference},
+		"with two lists":                 {`{"mediaType":"` + list + `","manifests":[{"digest":"` + index.Digest + `"}],"manifests":[{"digest":"` + children[0].Digest + `"}]}`, validator.InvalidReference},
+		"with a platform of two minds": {`{"mediaType":"` + list + `","manifests":[{"digest":"` + children[0].Digest + `"},{"digest":"` + index.Digest +
+			`","platform":{"architecture":"amd64","os":"linux","ARCHITECTURE":"unknown","OS":"unknown"},"annotations":{"vnd.docker.reference.type":"x"}}]}`, validator.InvalidReference},
+		"that is an image of Docker's first schema": {`{"schemaVersion":1,"fsLayers":[],"history":[],"manifests":[{"digest":"` + children[0].Digest + `"}]}`, validator.InvalidReference},
+		"that is nested":              {`{"mediaType":"` + list + `","manifests":[{"digest":"` + children[0].Digest + `"}],"x":` + strings.Repeat("[", 50) + strings.Repeat("]", 50) + `}`, validator.InvalidReference},
+		"with too many images":        {`{"mediaType":"` + list + `","manifests":[` + strings.Repeat(`{"digest":"x"},`, 70) + `{}]}`, validator.TooLarge},
+		"of nothing but attestations": {`{"mediaType":"` + list + `","manifests":[{"digest":"` + index.Digest + `","platform":{"os":"unknown","architecture":"unknown"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}}]}`, validator.InvalidReference},
 	} {
 		digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(c.body)))
 		reg.Inject(registrytest.Fault{Path: digest, Answer: registrytest.Body([]byte(c.body), "Content-Type", list)})
@@ -281,6 +288,7 @@ func TestChildren(t *testing.T) {
 	// What only claims to be an attestation can be chosen by a runtime.
 	for _, disguised := range []string{
 		`"platform":{"os":"unknown","architecture":"unknown"}`, `"annotations":{"vnd.docker.reference.type":"attestation-manifest"}`,
+		`"platform":{"os":"unknown","architecture":"unknown","variant":"v8"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}`,
 		`"platform":{"os":"linux","architecture":"unknown"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}`,
 	} {
 		digest := reg.PutManifest(t, "app", "x", list, []byte(`{"mediaType":"`+list+`","manifests":[{"digest":"`+children[0].Digest+`",`+disguised+`}]}`))
@@ -288,4 +296,26 @@ func TestChildren(t *testing.T) {
 			t.Errorf("%s: got %v, %v", disguised, got, err)
 		}
 	}
+}
+
+// T18: manifests that refer to an image share one allowance, however they hold
+// signatures.
+func TestT18ReferrersShareOneAllowance(t *testing.T) {
+	t.Parallel()
+	const signatures = "application/vnd.dev.cosign.artifact.sig.v1+json"
+	reg := registrytest.New(t, registrytest.Referrers())
+	img := reg.Push(t, "app:v1")
+	for i := range 3 {
+		layer := fmt.Sprintf(`{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","size":1,"digest":%q,"annotations":{"dev.cosignproject.cosign/signature":"AAAA"}}`,
+			reg.PutBlob(t, "app", []byte{byte('a' + i)}))
+		manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"config":{"mediaType":"application/vnd.oci.empty.v1+json","size":2,"digest":%q},"layers":[%s,%s],"subject":{"mediaType":%q,"size":1,"digest":%q}}`,
+			ociManifest, signatures, reg.PutBlob(t, "app", []byte("{}")), layer, layer, ociManifest, img.Digest)
+		reg.Attach(t, img, registrytest.Artifact{ArtifactType: signatures}, registrytest.Manifest([]byte(manifest)))
+	}
+	client := newClient(t, registry.Options{Limits: registry.Limits{Signatures: 5}, Hosts: []registry.Host{{Name: reg.Host(), Insecure: true}}})
+	found, errs := attached(t.Context(), t, client.As(nil, ""), img.ByDigest(), wanted, "")
+	if len(found) != 4 || len(errs) != 1 {
+		t.Fatalf("got %v, %v", found, errs)
+	}
+	wantReason(t, errs[0], validator.TooLarge)
 }

@@ -46,6 +46,8 @@ func (a *Access) Children(ctx context.Context, ref image.Reference) ([]image.Dig
 		return nil, validator.Errorf(validator.InvalidReference, "the index %s is malformed: %w", ref, err)
 	case !ok:
 		return nil, nil
+	case unambiguous(got.body) != nil:
+		return nil, validator.Errorf(validator.InvalidReference, "the index %s is malformed: %w", ref, unambiguous(got.body))
 	case i.Manifests.over:
 		return nil, validator.Errorf(validator.TooLarge, "the index %s has more than the %d manifests that are allowed", ref, maxChildren)
 	}
@@ -59,9 +61,9 @@ func runnable(ref image.Reference, manifests []layer) ([]image.Digest, error) {
 		if !validDigest(m.Digest) {
 			return nil, validator.Errorf(validator.InvalidReference, "the index %s is malformed: a manifest has no valid digest", ref)
 		}
-		// Both must be so: a platform that is only claimed to be unknown beside
-		// a real one would be chosen.
-		if p := m.Platform; p != nil && p.OS == "unknown" && p.Architecture == "unknown" && m.Annotations[referenceTypeAnnotation] != "" {
+		// Both must be so, and nothing else: a platform that is only claimed to
+		// be unknown beside a real one would be chosen.
+		if p := m.Platform; p != nil && *p == (platform{Architecture: "unknown", OS: "unknown"}) && m.Annotations[referenceTypeAnnotation] != "" {
 			continue
 		}
 		digests = append(digests, m.Digest)

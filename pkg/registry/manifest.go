@@ -28,8 +28,10 @@ type index struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Manifests layers          `json:"manifests"`
 	// No index has these; what has could be read as an image by others.
-	Config json.RawMessage `json:"config"`
-	Layers json.RawMessage `json:"layers"`
+	Config   json.RawMessage `json:"config"`
+	Layers   json.RawMessage `json:"layers"`
+	FSLayers json.RawMessage `json:"fsLayers"`
+	History  json.RawMessage `json:"history"`
 }
 
 // layers is decoded one by one, so that a manifest full of empty ones does
@@ -53,6 +55,8 @@ type layer struct {
 type platform struct {
 	Architecture string `json:"architecture"`
 	OS           string `json:"os"`
+	OSVersion    string `json:"os.version"`
+	Variant      string `json:"variant"`
 }
 
 // annotations are those that signing clients use; no others are kept, so that a
@@ -134,7 +138,7 @@ func parseIndex(contentType string, body []byte, maxManifests int) (parsed *inde
 	if i.MediaType != "" && i.MediaType != types.MediaType(declared) {
 		return nil, true, errors.New("its media type is contradictory")
 	}
-	if i.Config != nil || i.Layers != nil {
+	if i.Config != nil || i.Layers != nil || i.FSLayers != nil || i.History != nil {
 		return nil, true, errors.New("it is an index and an image at once (CVE-2021-41190)")
 	}
 	return i, true, nil

@@ -96,7 +96,7 @@ func FuzzParseManifest(f *testing.F) {
 		got := &answer{body: body, header: map[string][]string{"Content-Type": {contentType}}}
 		s := &search{limits: DefaultLimits(), want: Wanted{Attestations: []string{"a"}}}
 		for _, form := range []form{signatureForm, attestationForm} {
-			if _, err := s.layers("x", got, form); err != nil && err.Error() == "" {
+			if _, err := s.layersIn("x", got, form); err != nil && err.Error() == "" {
 				t.Error("an error without words")
 			}
 		}

@@ -42,7 +42,7 @@ type Limits struct {
 // its certificates and log entry takes about 10 KiB of a manifest, its payload
 // less than 1 KiB.
 func DefaultLimits() Limits {
-	return Limits{ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, Signatures: 100, AttestationBytes: 4 << 20}
+	return Limits{ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, Signatures: 100, AttestationBytes: 2 << 20}
 }
 
 func (l Limits) orDefaults() Limits {

@@ -77,7 +77,7 @@ func (s *search) tagged(ctx context.Context, f form) ([]Candidate, error) {
 
 // layersOf are the candidates in the layers of a manifest.
 func (s *search) layersOf(ctx context.Context, what string, got *answer, f form) ([]Candidate, error) {
-	found, err := s.layers(what, got, f)
+	found, err := s.layersIn(what, got, f)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func (s *search) layersOf(ctx context.Context, what string, got *answer, f form)
 // specification, section "Referrers Tag Schema".
 func fallbackTag(d image.Digest) string { return strings.Replace(string(d), ":", "-", 1) }
 
-// layers are those of the manifest that hold what the form is for.
-func (s *search) layers(what string, got *answer, f form) ([]layer, error) {
+// layersIn are those of the manifest that hold what the form is for.
+func (s *search) layersIn(what string, got *answer, f form) ([]layer, error) {
 	limits, each, together := s.limits, s.limits.PayloadBytes, s.limits.allPayloads()
 	if f.kind == Envelope {
 		each, together = limits.AttestationBytes, limits.allAttestations()
@@ -143,6 +143,11 @@ func (s *search) withPayloads(ctx context.Context, what string, f form, found []
 		into := new([]byte)
 		payloads[l.Digest] = into
 		group.Go(func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = unexpected(p)
+				}
+			}()
 			*into, err = s.blob(ctx, what, l)
 			return err
 		})

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"cmp"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	fulcio "github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
@@ -136,7 +137,8 @@ func TestT13OneSignerCountsOnce(t *testing.T) {
 	signed := func(pairs ...string) (all []trust.Signed) {
 		for _, p := range pairs {
 			root, signer, _ := strings.Cut(p, "=")
-			all = append(all, trust.Signed{Root: root, Signer: signer})
+			signer, key, _ := strings.Cut(signer, "/")
+			all = append(all, trust.Signed{Root: root, Signer: signer, Key: cmp.Or(key, "key of "+signer)})
 		}
 		return all
 	}
@@ -153,10 +155,14 @@ func TestT13OneSignerCountsOnce(t *testing.T) {
 		"one who signs often":                     {nil, signed("a=x", "a=x", "b=x", "c=x"), []string{"a"}},
 		"three who make two":                      {nil, signed("a=x", "a=y", "a=z", "b=x", "c=x"), []string{"a", "b"}},
 		"three who make three":                    {nil, signed("a=x", "a=y", "b=x", "b=z", "c=x"), []string{"a", "b", "c"}},
+		"a key and a name for it":                 {nil, signed("a=x/k", "b=k/k"), []string{"a"}},
+		"two names for a key":                     {nil, signed("a=x/k", "b=y/k"), []string{"a"}},
+		"two keys of one name, one with another":  {nil, signed("a=x/k", "b=x/l", "c=y/l"), []string{"a"}},
+		"two keys of two names":                   {nil, signed("a=x/k", "b=y/l"), []string{"a", "b"}},
 		"who is no trust root":                    {nil, signed("eve=x", "a=x"), []string{"a"}},
 	} {
 		quorum := trust.Quorum{Roots: roots("a", "b", "c"), Required: c.required, Threshold: 1}
-		if diff := cmp.Diff(c.want, quorum.Distinct(c.signed)); diff != "" {
+		if diff := gocmp.Diff(c.want, quorum.Distinct(c.signed)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -37,6 +37,12 @@ type Key struct {
 	Verifiers []signature.Verifier
 }
 
+// KeyID is the ID of the key in a SubjectPublicKeyInfo.
+func KeyID(spki []byte) string {
+	sum := sha256.Sum256(spki)
+	return hex.EncodeToString(sum[:])
+}
+
 // Is tells whether it is this public key.
 func (k Key) Is(public crypto.PublicKey) bool {
 	known, ok := k.Public.(interface{ Equal(crypto.PublicKey) bool })
@@ -90,8 +96,7 @@ func parseBlock(block *pem.Block) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("is not a public key: %w", err)
 	}
-	sum := sha256.Sum256(der)
-	key := Key{Public: public, ID: hex.EncodeToString(sum[:])}
+	key := Key{Public: public, ID: KeyID(der)}
 	for _, hash := range hashes {
 		verifier, err := signature.LoadVerifier(public, hash)
 		if err != nil {

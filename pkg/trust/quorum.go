@@ -70,24 +70,34 @@ func (s Selection) Select(path string, roots []Root) (Quorum, strict.Errors) {
 	return q, errs
 }
 
-// Signed tells that a signature of a trust root was verified, and who made it:
-// a key's ID, or a certificate's issuer and subject.
-type Signed struct{ Root, Signer string }
+// Signed tells that a signature of a trust root was verified, and who made it.
+type Signed struct {
+	Root string
+	// Signer is who: a key's ID, or a certificate's issuer and subject.
+	Signer string
+	// Key is the ID of the key that the signature was verified with.
+	Key string
+}
 
 // Distinct names the most trust roots that can each be given a signer of its
 // own, required ones first: where trust roots overlap, one signer counts for
-// one of them.
+// one of them. Who signs with the same key, or by the same name, is the same.
 func (q Quorum) Distinct(signed []Signed) []string {
+	same := aliases{}
+	for _, s := range signed {
+		same.join("by "+s.Signer, "with "+s.Key)
+	}
 	owner := map[string]string{} // of a signer: the root it counts for
 	var give func(root string, tried map[string]bool) bool
 	give = func(root string, tried map[string]bool) bool {
 		for _, s := range signed {
-			if s.Root != root || tried[s.Signer] {
+			signer := same.of("by " + s.Signer)
+			if s.Root != root || tried[signer] {
 				continue
 			}
-			tried[s.Signer] = true
-			if before, taken := owner[s.Signer]; !taken || give(before, tried) {
-				owner[s.Signer] = root
+			tried[signer] = true
+			if before, taken := owner[signer]; !taken || give(before, tried) {
+				owner[signer] = root
 				return true
 			}
 		}
@@ -98,6 +108,23 @@ func (q Quorum) Distinct(signed []Signed) []string {
 		has[name] = has[name] || give(name, map[string]bool{})
 	}
 	return slices.DeleteFunc(Names(q.Roots), func(name string) bool { return !has[name] })
+}
+
+// aliases are names of which some are the same's.
+type aliases map[string]string
+
+// of is the one name that stands for all that are the same's.
+func (a aliases) of(name string) string {
+	for a[name] != "" {
+		name = a[name]
+	}
+	return name
+}
+
+func (a aliases) join(x, y string) {
+	if x, y = a.of(x), a.of(y); x != y {
+		a[x] = y
+	}
 }
 
 // Check tells whether the quorum is reached by these names of distinct trust

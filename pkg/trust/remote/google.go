@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"cloud.google.com/go/kms/apiv1"
+	kms "cloud.google.com/go/kms/apiv1"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/kms/gcp"
 	"google.golang.org/api/option"

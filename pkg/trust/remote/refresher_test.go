@@ -345,10 +345,10 @@ func TestT21NothingElseIsFetched(t *testing.T) {
 func TestForeignErrorsAreOneShortLine(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"denied":                        "denied",
-		"RESPONSE 403:\n---\n\tdenied ": "RESPONSE 403: denied",
-		"a\x1b[31mb\u202ec":             "a [31mb c",
-		"x" + strings.Repeat("ä", 300):  "x" + strings.Repeat("ä", 39) + "…" + strings.Repeat("ä", 58),
+		"denied":                         "denied",
+		"RESPONSE 403:\n---\n\tdenied\n": "RESPONSE 403: denied",
+		"a\x1b[31mb\u202ec":              "a [31mb c",
+		"x" + strings.Repeat("ä", 300):   "x" + strings.Repeat("ä", 39) + "…" + strings.Repeat("ä", 58),
 	} {
 		if got := brief(errors.New(in)).Error(); got != want || len(got) > maxError {
 			t.Errorf("brief(%q) = %q", in, got)

@@ -19,9 +19,6 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
-// maxChain bounds the certificates that a signature brings along.
-const maxChain = 16
-
 // addAnnotations takes over what cosign attaches beside a signature that is in
 // no bundle: certificate, chain, log entry and timestamp.
 func (c *candidate) addAnnotations(annotations map[string]string) error {
@@ -43,6 +40,9 @@ func (c *candidate) addAnnotations(annotations map[string]string) error {
 			return fmt.Errorf("its timestamp cannot be read: %w", err)
 		}
 		c.timestamps = [][]byte{stamp.SignedRFC3161Timestamp}
+		if err := checkProofs(nil, c.timestamps); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (c *candidate) addCertificate(text, chainText string) error {
 		return errors.New("its certificate cannot be read")
 	}
 	chain, err := cryptoutils.UnmarshalCertificatesFromPEM([]byte(chainText))
-	if err != nil || len(chain) > maxChain {
+	if err != nil || len(chain) > maxBrought {
 		return errors.New("its certificate chain cannot be read")
 	}
 	certified := &certified{VerificationContent: bundle.NewCertificate(leaves[0])}
@@ -115,6 +115,9 @@ func newLogEntry(body []byte, logID string, entry *protorekor.TransparencyLogEnt
 	entry.CanonicalizedBody = body
 	entry.LogId = &protocommon.LogId{KeyId: id}
 	entry.KindVersion = &protorekor.KindVersion{Kind: kind.Kind, Version: kind.APIVersion}
+	if err := checkEntry(entry); err != nil {
+		return nil, err
+	}
 	return tlog.ParseTransparencyLogEntry(entry)
 }
 

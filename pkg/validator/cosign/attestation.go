@@ -118,9 +118,13 @@ func satisfied(predicateType string, program cel.Program) func(context.Context, 
 // annotated demands annotations of a signature.
 func annotated(demanded map[string]string) func(context.Context, claim) *validator.Error {
 	return func(_ context.Context, c claim) *validator.Error {
+		var annotations map[string]any
+		if err := json.Unmarshal(c.annotations, &annotations); err != nil {
+			annotations = nil // there are none
+		}
 		var missing []error
 		for _, name := range slices.Sorted(maps.Keys(demanded)) {
-			if text, ok := c.annotations[name].(string); !ok || text != demanded[name] {
+			if text, ok := annotations[name].(string); !ok || text != demanded[name] {
 				missing = append(missing, fmt.Errorf("%s=%s", name, demanded[name]))
 			}
 		}

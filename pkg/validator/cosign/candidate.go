@@ -7,14 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
@@ -25,6 +27,9 @@ import (
 const signaturePredicate = "https://sigstore.dev/cosign/sign/v1"
 
 const inTotoPayload = "application/vnd.in-toto+json"
+
+// maxProofs bounds the log entries, and the timestamps, of a signature.
+const maxProofs = 8
 
 // candidate is something that may be a signature or an attestation: whatever its
 // form, it was signed by a key or by the key of a certificate, and may come with
@@ -46,17 +51,6 @@ type candidate struct {
 	stamped []byte
 	version string
 }
-
-// claim is what was signed about an image.
-type claim struct {
-	digests       []image.Digest
-	predicateType string
-	predicate     json.RawMessage
-	annotations   map[string]any
-}
-
-// about tells whether the claim is about the digest.
-func (c claim) about(d image.Digest) bool { return slices.Contains(c.digests, d) }
 
 // parse reads a candidate in whatever form it was found.
 func parse(found registry.Candidate) (*candidate, error) {
@@ -86,7 +80,7 @@ func parseSimpleSigning(found registry.Candidate) (*candidate, error) {
 				Digest string `json:"docker-manifest-digest"`
 			} `json:"image"`
 		} `json:"critical"`
-		Optional map[string]any `json:"optional"`
+		Optional json.RawMessage `json:"optional"`
 	}
 	if err := json.Unmarshal(found.Payload, &signed); err != nil {
 		return nil, fmt.Errorf("its payload is not in the simple signing format: %w", err)
@@ -143,69 +137,68 @@ func parseEnvelope(found registry.Candidate) (*candidate, error) {
 // parseBundle reads a Sigstore bundle.
 // https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
 func parseBundle(text []byte) (*candidate, error) {
-	var b bundle.Bundle
-	if err := b.UnmarshalJSON(text); err != nil {
+	parsed := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(text, parsed); err != nil {
+		return nil, fmt.Errorf("it is no valid bundle: %w", err)
+	}
+	material := parsed.GetVerificationMaterial()
+	if err := checkProofs(material.GetTlogEntries(), timestampsOf(material)); err != nil {
+		return nil, err
+	}
+	b, err := bundle.NewBundle(parsed)
+	if err != nil {
 		return nil, fmt.Errorf("it is no valid bundle: %w", err)
 	}
 	content, err := b.SignatureContent()
 	if err != nil {
 		return nil, err
 	}
-	c := &candidate{content: content}
 	envelope, ok := content.(*bundle.Envelope)
 	if !ok {
 		return nil, errors.New("its bundle holds no statement about an image, but a signature over something else")
 	}
+	c := &candidate{content: content, timestamps: timestampsOf(material)}
 	if err := c.readStatement(envelope.Envelope); err != nil {
 		return nil, err
 	}
 	if c.entries, err = b.TlogEntries(); err != nil {
 		return nil, err
 	}
-	if c.timestamps, err = b.Timestamps(); err != nil {
-		return nil, err
-	}
 	if c.version, err = b.Version(); err != nil {
 		return nil, err
 	}
-	material, err := b.VerificationContent()
+	signer, err := b.VerificationContent()
 	if err != nil {
 		return nil, err
 	}
-	if leaf := material.Certificate(); leaf != nil {
-		return c, c.setCertificate(leaf, material)
+	if leaf := signer.Certificate(); leaf != nil {
+		return c, c.setCertificate(leaf, signer)
 	}
 	return c, nil
 }
 
-// readStatement reads the in-toto statement of an envelope.
-// https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
-func (c *candidate) readStatement(envelope *dsse.Envelope) error {
-	if envelope.PayloadType != inTotoPayload {
-		return fmt.Errorf("its envelope holds %.60q, not %q", envelope.PayloadType, inTotoPayload)
+// timestampsOf are the timestamps of a bundle.
+func timestampsOf(material *protobundle.VerificationMaterial) [][]byte {
+	var all [][]byte
+	for _, stamp := range material.GetTimestampVerificationData().GetRfc3161Timestamps() {
+		all = append(all, stamp.GetSignedTimestamp())
 	}
-	text, err := envelope.DecodeB64Payload()
-	if err != nil {
-		return fmt.Errorf("its payload is not base64: %w", err)
+	return all
+}
+
+// checkProofs makes sure that what comes with a signature can be looked at.
+func checkProofs(entries []*protorekor.TransparencyLogEntry, timestamps [][]byte) error {
+	if len(entries) > maxProofs || len(timestamps) > maxProofs {
+		return fmt.Errorf("it comes with more than the %d log entries or timestamps that are allowed", maxProofs)
 	}
-	var statement struct {
-		Subject []struct {
-			Digest      map[string]string `json:"digest"`
-			Annotations map[string]any    `json:"annotations"`
-		} `json:"subject"`
-		PredicateType string          `json:"predicateType"`
-		Predicate     json.RawMessage `json:"predicate"`
-	}
-	if err := json.Unmarshal(text, &statement); err != nil {
-		return fmt.Errorf("its payload is no in-toto statement: %w", err)
-	}
-	c.claim = claim{predicateType: statement.PredicateType, predicate: statement.Predicate}
-	for _, subject := range statement.Subject {
-		for algorithm, hexed := range subject.Digest {
-			c.claim.digests = append(c.claim.digests, image.Digest(algorithm+":"+hexed))
+	for _, entry := range entries {
+		if err := checkEntry(entry); err != nil {
+			return err
 		}
-		if len(statement.Subject) == 1 {
-			c.claim.annotations = subject.Annotations
+	}
+	for _, stamp := range timestamps {
+		if err := checkTimestamp(stamp); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -213,6 +206,9 @@ func (c *candidate) readStatement(envelope *dsse.Envelope) error {
 
 // setCertificate takes over the signer's certificate.
 func (c *candidate) setCertificate(leaf *x509.Certificate, as verify.VerificationContent) error {
+	if err := checkCertificates(append(as.Intermediates(), leaf)); err != nil {
+		return err
+	}
 	summary, err := certificate.SummarizeCertificate(leaf)
 	if err != nil {
 		return fmt.Errorf("its certificate says not who it is for: %w", err)

@@ -3,6 +3,7 @@ package cosign
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -27,12 +28,15 @@ type signer struct {
 // named is a root's name with who signed for it.
 func (s *signer) named(c *candidate) []trust.Signed {
 	if s.key != nil {
-		return []trust.Signed{{Root: s.roots[0].Name, Signer: "key " + s.key.ID}}
+		return []trust.Signed{{Root: s.roots[0].Name, Signer: s.key.ID, Key: s.key.ID}}
 	}
 	var signed []trust.Signed
 	for _, r := range s.roots {
 		if r.Identity == nil || r.Identity.Matches(*c.summary) == nil {
-			signed = append(signed, trust.Signed{Root: r.Name, Signer: fmt.Sprintf("subject %q by issuer %q", c.summary.SubjectAlternativeName, c.summary.Issuer)})
+			signed = append(signed, trust.Signed{
+				Root: r.Name, Key: trust.KeyID(c.leaf.Certificate().RawSubjectPublicKeyInfo),
+				Signer: fmt.Sprintf("subject %q by issuer %q", c.summary.SubjectAlternativeName, c.summary.Issuer),
+			})
 		}
 	}
 	return signed
@@ -105,7 +109,30 @@ func (s *signer) claimed(c *candidate) *validator.Error {
 	if len(s.named(c)) == 0 {
 		return validator.Errorf(validator.UntrustedSigner, "a signature has the certificate of %s", s.describe(c))
 	}
+	// Anybody can write a name into a certificate; no proof of a stranger's is
+	// looked at.
+	if !s.issued(c.leaf) {
+		return validator.Errorf(validator.InvalidTrustData, "a signature has a certificate that names %s, but that no trusted authority has issued", s.describe(c))
+	}
 	return nil
+}
+
+// issued tells whether an authority that is trusted has issued the certificate,
+// at whatever time that was valid.
+func (s *signer) issued(as verify.VerificationContent) bool {
+	leaf := *as.Certificate()
+	leaf.UnhandledCriticalExtensions = nil // which the verification looks at
+	for _, authority := range s.material.FulcioCertificateAuthorities() {
+		if fulcio, ok := authority.(*root.FulcioCertificateAuthority); ok && len(as.Intermediates()) > 0 {
+			with := *fulcio
+			with.Intermediates = slices.Concat(fulcio.Intermediates, as.Intermediates())
+			authority = &with
+		}
+		if _, err := authority.Verify(&leaf, leaf.NotBefore); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // describe names who signed, for messages.

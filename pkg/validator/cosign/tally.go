@@ -2,12 +2,26 @@ package cosign
 
 import (
 	"context"
+	"fmt"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
+
+const (
+	// largeBytes is what a candidate may have that is decoded beside others. What
+	// is decoded takes many times as much memory, so larger ones wait for each
+	// other.
+	largeBytes = 128 << 10
+	// maxLookups bounds the look-ups in the online log for one image.
+	maxLookups = 4
+)
+
+var large = semaphore.NewWeighted(1)
 
 // tally is how far the demands of a rule are met for one digest. The zero value
 // meets none.
@@ -17,6 +31,7 @@ type tally struct {
 	met    []progress
 	// failure is why something could not be looked at.
 	failure *validator.Error
+	lookups int // in the online log, so far
 }
 
 // progress is how far one demand is met.
@@ -26,13 +41,24 @@ type progress struct {
 	nearest *validator.Error // what came nearest to meeting it
 }
 
-// consider takes one candidate into account.
+// consider takes one candidate into account. A panic in a library makes it a
+// malformed signature and nothing more.
 func (t *tally) consider(ctx context.Context, found registry.Candidate) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.malformed(fmt.Errorf("%v", p))
+		}
+	}()
+	if len(found.Payload) > largeBytes {
+		if err := large.Acquire(ctx, 1); err != nil {
+			t.failure = worse(t.failure, validator.AsError(err))
+			return
+		}
+		defer large.Release(1)
+	}
 	c, err := parse(found)
 	if err != nil {
-		kind := 0 // an attestation that cannot be read is missed for what it is not
-		t.met[kind].found = true
-		t.met[kind].nearest = worse(t.met[kind].nearest, validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %s", validator.Quote(err.Error())))
+		t.malformed(err)
 		return
 	}
 	var signed []trust.Signed
@@ -63,11 +89,20 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 	}
 }
 
+// malformed notes a candidate that cannot be read. An attestation that cannot is
+// not told from a signature.
+func (t *tally) malformed(err error) {
+	p := &t.met[0]
+	p.found = true
+	p.nearest = worse(p.nearest, validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %s", validator.Quote(err.Error())))
+}
+
 // signedBy tells who signed the candidate. The error is the most telling of why
 // others did not.
 func (t *tally) signedBy(ctx context.Context, c *candidate) (signed []trust.Signed, nearest *validator.Error) {
 	for _, s := range t.signers {
-		if t.online != nil && len(c.entries) == 0 && s.claimed(c) == nil {
+		if t.online != nil && len(c.entries) == 0 && t.lookups < maxLookups && s.claimed(c) == nil {
+			t.lookups++
 			if err := t.online.find(ctx, s, c); err != nil {
 				nearest = worse(nearest, err)
 				continue

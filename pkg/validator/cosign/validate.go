@@ -97,7 +97,7 @@ func (b *bound) verifyPlatforms(ctx context.Context, access Registry, ref image.
 }
 
 // verifyEach verifies each image of an index, or the image if it is none. The
-// trust roots are those that signed all of them.
+// trust roots are those that signed one of them.
 func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
 	children, err := access.Children(ctx, ref)
 	if err != nil {
@@ -106,18 +106,15 @@ func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Refer
 	if len(children) == 0 {
 		return b.verify(ctx, access, ref)
 	}
-	var common []string
-	for i, child := range children {
+	var all []string
+	for _, child := range children {
 		signers, failure := b.verify(ctx, access, ref.WithDigest(child))
 		if failure != nil {
 			return nil, &validator.Error{Reason: failure.Reason, Message: "of its images for several platforms, " + string(child) + ": " + failure.Message, Err: failure}
 		}
-		if i == 0 {
-			common = signers
-		}
-		common = slices.DeleteFunc(common, func(name string) bool { return !slices.Contains(signers, name) })
+		all = append(all, signers...)
 	}
-	return common, nil
+	return slices.DeleteFunc(trust.Names(b.quorum.Roots), func(name string) bool { return !slices.Contains(all, name) }), nil
 }
 
 // verify looks at what is attached to one digest until all demands are met, and
