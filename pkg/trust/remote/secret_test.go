@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,14 @@ import (
 func TestSecretsOfOtherNamespaces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		entries, fault := map[string][]byte(nil), errors.New("the webhook may not read it")
 		r := New(Options{Secrets: func(_ context.Context, namespace, name string) (map[string][]byte, error) {
 			if namespace != "team" || name != "key" {
 				t.Errorf("asked for %s/%s", namespace, name)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			return entries, fault
 		}})
 		defer r.Close()
@@ -30,14 +34,16 @@ func TestSecretsOfOtherNamespaces(t *testing.T) {
 			fault   error
 			want    string
 		}{
-			{nil, fault, ""},
+			{nil, errors.New("the webhook may not read it"), ""},
 			{map[string][]byte{"other": []byte("x")}, nil, ""},
 			{map[string][]byte{"cosign.pub": nil}, nil, ""},
 			{map[string][]byte{"cosign.pub": []byte("first")}, nil, "first"},
-			{nil, fault, "first"},
+			{nil, errors.New("the webhook may not read it"), "first"},
 			{map[string][]byte{"cosign.pub": []byte("second")}, nil, "second"},
 		} {
+			mu.Lock()
 			entries, fault = step.entries, step.fault
+			mu.Unlock()
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			r.Retain([]trust.Remote{where})
@@ -50,8 +56,13 @@ func TestSecretsOfOtherNamespaces(t *testing.T) {
 		if kept := r.Good(); len(kept) != 0 {
 			t.Errorf("%v is kept", kept)
 		}
+		r.mu.Lock()
+		restored := len(r.restored)
+		r.mu.Unlock()
 		r.Restore([]trust.Fetched{{Where: trust.Remote{Secret: "team/other/x"}, Content: []byte("forged")}})
-		if len(r.restored) != 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.restored) != restored {
 			t.Error("it was restored")
 		}
 	})
