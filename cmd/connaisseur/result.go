@@ -23,6 +23,7 @@ type result struct {
 	Rule       string           `json:"rule,omitempty"`
 	Validator  string           `json:"validator,omitempty"`
 	TrustRoots []string         `json:"trustRoots,omitempty"`
+	Signers    []string         `json:"signers,omitempty"`
 	Reason     validator.Reason `json:"reason,omitempty"`
 	Message    string           `json:"message,omitempty"`
 }
@@ -35,6 +36,7 @@ func newResult(typed string, v *verify.ImageVerdict) result {
 		Allowed:    v.Admitted(),
 		Digest:     v.Digest,
 		TrustRoots: v.TrustRoots,
+		Signers:    v.Signers,
 		Reason:     v.Reason,
 		Message:    v.Message,
 	}

@@ -142,8 +142,8 @@ func writeResults(w io.Writer, format string, results []result) error {
 	return writeTable(w, results)
 }
 
-// writeTable writes a line for each image, and below those that are refused
-// what is wrong.
+// writeTable writes a line for each image, and below it who signed, or for those
+// that are refused what is wrong.
 func writeTable(w io.Writer, results []result) error {
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
@@ -157,6 +157,9 @@ func writeTable(w io.Writer, results []result) error {
 	var out strings.Builder
 	for i, line := range strings.Split(strings.TrimRight(text.String(), "\n"), "\n") {
 		out.WriteString(strings.TrimRight(line, " ") + "\n")
+		if i > 0 && len(results[i-1].Signers) > 0 {
+			out.WriteString("    signed by " + printable(strings.Join(results[i-1].Signers, ", ")) + "\n")
+		}
 		if i > 0 && (!results[i-1].Allowed || results[i-1].Outcome == verify.Skipped) {
 			for message := range strings.SplitSeq(results[i-1].Message, "\n") {
 				out.WriteString("    " + printable(message) + "\n")

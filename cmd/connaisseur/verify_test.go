@@ -90,7 +90,11 @@ func TestVerifyWritesJSON(t *testing.T) {
 		if r["message"] == "" {
 			t.Errorf("no message: %v", r)
 		}
+		if signers := fmt.Sprint(r["signers"]); r["outcome"] == "Trusted" && !strings.HasPrefix(signers, "[default (key ") {
+			t.Errorf("signed by %s", signers)
+		}
 		delete(r, "message")
+		delete(r, "signers")
 	}
 	if diff := cmp.Diff(want, results); diff != "" {
 		t.Error(diff)
@@ -105,7 +109,7 @@ func TestVerifyWritesYAMLWithTheKeysOfJSON(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(got.out), &results); err != nil || len(results) != 1 {
 		t.Fatalf("%v\n%s", err, got.out)
 	}
-	want := []string{"allowed", "digest", "image", "message", "outcome", "rule", "trustRoots", "validator"}
+	want := []string{"allowed", "digest", "image", "message", "outcome", "rule", "signers", "trustRoots", "validator"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(results[0]))); diff != "" {
 		t.Error(diff)
 	}
@@ -116,16 +120,17 @@ func TestVerifyWritesATable(t *testing.T) {
 	l := newLab(t)
 	got := call(t, "verify", "--config", l.config, l.signed.String(), l.unsigned.String(), "evil\x1b[2Jimage")
 	lines := strings.Split(got.out, "\n")
-	if len(lines) != 7 {
+	if len(lines) != 8 {
 		t.Fatalf("%d lines:\n%s", len(lines), got.out)
 	}
 	column := strings.Index(lines[0], "OUTCOME")
-	for i, outcome := range map[int]string{1: "Trusted", 2: "Denied", 4: "Denied"} {
+	for i, outcome := range map[int]string{1: "Trusted", 3: "Denied", 5: "Denied"} {
 		if len(lines[i]) < column || !strings.Contains(lines[i], outcome+" ") {
 			t.Errorf("line %d: %s", i, lines[i])
 		}
 	}
-	wantText(t, "the line below", lines[3], "    Unable to find signed digest for image "+l.unsigned.String())
+	wantText(t, "the line below", lines[2], "    signed by default (key ")
+	wantText(t, "the line below", lines[4], "    Unable to find signed digest for image "+l.unsigned.String())
 	if strings.Contains(got.out, "\x1b") {
 		t.Errorf("an image steers the terminal: %q", got.out)
 	}
@@ -136,7 +141,7 @@ func TestVerifyTakesImagesFromStandardInput(t *testing.T) {
 	l := newLab(t)
 	in := strings.NewReader("# images\n\n" + l.signed.String() + "\n  registry.k8s.io/pause:3.9 \n")
 	got := callWith(t, environment{in: in}, "verify", "--config", l.config, "nginx:v1", "-")
-	if lines := strings.Count(got.out, "\n"); got.code != exitOK || lines != 4 {
+	if lines := strings.Count(got.out, "\n"); got.code != exitOK || lines != 5 {
 		t.Errorf("code %d\n%s%s", got.code, got.out, got.err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -192,6 +193,9 @@ func denial(message string) *admissionv1.AdmissionResponse {
 // maxLogged bounds the images of one log line.
 const maxLogged = 50
 
+// maxSigners bounds the signers of an image that are logged.
+const maxSigners = 8
+
 // imageLog writes images into the log line of a decision.
 type imageLog []verify.ImageVerdict
 
@@ -221,6 +225,9 @@ func (e *imageEntry) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	}
 	if e.Reason != "" {
 		enc.AddString("reason", string(e.Reason))
+	}
+	if len(e.Signers) > 0 {
+		zap.Strings("signers", e.Signers[:min(len(e.Signers), maxSigners)]).AddTo(enc)
 	}
 	if e.Reason == validator.Internal && e.Err != nil {
 		if cause := (*verify.ImageVerdict)(e).Cause(); cause != "" {

@@ -249,7 +249,8 @@ func TestADenialListsEveryFailingImage(t *testing.T) {
 		"  spec.template.spec.containers[3].image example.org/a:1: no rule of the policy matches example.org/a:1, so it is denied (NoMatchingRule; no rule)",
 		"  spec.template.spec.containers[4].image " + unsigned,
 		"NoSignature: sign the image, or ask those who run the cluster whose signatures it trusts.",
-		"PolicyDenied: ask those who run the cluster for a rule for this image in config-policy.",
+		"PolicyDenied: the rule in config-policy says what it demands; ask those who run the cluster if it should not.",
+		"NoMatchingRule: ask those who run the cluster for a rule for this image in config-policy.",
 	}, "\n")
 	if diff := cmp.Diff(want, got.Result.Message); diff != "" {
 		t.Error(diff)

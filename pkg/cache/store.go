@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -52,7 +53,7 @@ func (e entry) outcome() (validator.Result, error) {
 func (e entry) size(k key) int {
 	const overhead = 400
 	n := overhead + len(k.name) + len(k.tag) + len(k.digest) + len(k.identity) + len(e.result.Digest)
-	for _, name := range e.result.TrustRoots {
+	for _, name := range slices.Concat(e.result.TrustRoots, e.result.Signers) {
 		n += len(name) + 16
 	}
 	if e.denial != nil {

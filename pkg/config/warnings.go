@@ -36,6 +36,9 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 		}
 	}
 	found = append(found, missingCredentials(reads)...)
+	if !features.Excludes("kube-system") {
+		found = append(found, &strict.Error{Source: FeaturesName, Path: "excludedNamespaces", Message: "lacks kube-system, which the default has: what the cluster itself needs is looked at too"})
+	}
 	if features.Webhook.FailurePolicy == feature.Ignore {
 		found = append(found, &strict.Error{Source: FeaturesName, Path: "webhook.failurePolicy", Message: "Ignore admits everything while the webhook cannot be reached"})
 	}
@@ -63,7 +66,7 @@ func ruleWarnings(doc policyDocument) strict.Errors {
 		if rule.With[modeKey] == string(verify.InsecureValidateOnly) {
 			found.Add(at+".with.mode", "what was verified is not pinned, so that something else may run")
 		}
-		if name, _, _ := strings.Cut(rule.Pattern, ":"); strings.Contains(name, ".") && !strings.ContainsAny(name, "/*@") {
+		if name, _, _ := strings.Cut(rule.Pattern, ":"); strings.Contains(name, ".") && !strings.ContainsAny(name, "*@{") && !strings.Contains(rule.Pattern, "/") {
 			found.Add(at+".pattern", "means an image %q of Docker Hub; for a registry write %q", "library/"+name, name+"/*:*")
 		}
 		if admitsAnything(doc, rule) {
@@ -107,6 +110,8 @@ func validatorWarnings(doc policyDocument) strict.Errors {
 			fields, _ := root.(map[string]any)
 			if keyless, ok := fields["keyless"].(map[string]any); ok && anybody(keyless) {
 				found.Add(fmt.Sprintf("%s[%d].trustRoots[%d].keyless", validatorsKey, i, j), "trusts whoever has a certificate, which anybody can have")
+			} else if subject, _ := keyless["subject"].(string); strings.Contains(subject, "*") {
+				found.Add(fmt.Sprintf("%s[%d].trustRoots[%d].keyless.subject", validatorsKey, i, j), "is compared letter by letter, * too; subjectRegex takes a regular expression")
 			}
 		}
 	}

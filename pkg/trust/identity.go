@@ -42,8 +42,14 @@ func (i *Identity) String() string { return i.text }
 
 // parseIdentity reads an identity. Expressions are matched from the first to
 // the last character (RE2 syntax), and extensions exactly.
-func parseIdentity(path string, c KeylessConfig) (*Identity, strict.Errors) {
+//
+// Only Fulcio writes the issuer into certificates, so that it may be left out
+// for those of another authority.
+func parseIdentity(path string, c KeylessConfig, fulcio bool) (*Identity, strict.Errors) {
 	var errs strict.Errors
+	if !fulcio && c.Issuer == "" && c.IssuerRegex == "" {
+		c.IssuerRegex = ".*"
+	}
 	issuer := oneOf(path, "issuer", c.Issuer, c.IssuerRegex, &errs)
 	subject := oneOf(path, "subject", c.Subject, c.SubjectRegex, &errs)
 	extensions := parseExtensions(path+".extensions", c.Extensions, &errs)
@@ -68,9 +74,9 @@ func parseIdentity(path string, c KeylessConfig) (*Identity, strict.Errors) {
 func oneOf(path, key, value, expression string, errs *strict.Errors) *regexp.Regexp {
 	switch {
 	case value != "" && expression != "":
-		errs.Add(path, "has both %s and %sRegex; one of them must go", key, key)
+		errs.Add(path+"."+key, "stands beside %sRegex; one of them must go", key)
 	case value == "" && expression == "":
-		errs.Add(path, "has neither %s nor %sRegex, so that anybody's certificate would do; if that is meant, write %sRegex: \".+\"", key, key, key)
+		errs.Add(path+"."+key, "is missing, and so is %sRegex, so that anybody's certificate would do; if that is meant, write %sRegex: \".+\"", key, key)
 	}
 	// By itself first: "a)|(b" would become valid between parentheses.
 	if _, err := regexp.Compile(expression); err != nil {

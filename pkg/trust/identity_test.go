@@ -93,10 +93,10 @@ func TestTrustRootsThatAreWrong(t *testing.T) {
 		configs []trust.RootConfig
 		want    []string
 	}{
-		"T17: neither issuer nor subject":                {keyless(trust.KeylessConfig{}), []string{at + ".keyless: has neither issuer nor issuerRegex", at + ".keyless: has neither subject nor subjectRegex"}},
-		"T17: no subject":                                {keyless(trust.KeylessConfig{Issuer: "i"}), []string{at + ".keyless: has neither subject nor subjectRegex"}},
-		"T17: no issuer":                                 {keyless(trust.KeylessConfig{SubjectRegex: "s"}), []string{at + ".keyless: has neither issuer nor issuerRegex"}},
-		"T17: both":                                      {keyless(trust.KeylessConfig{Issuer: "i", IssuerRegex: "i", Subject: "s"}), []string{at + ".keyless: has both issuer and issuerRegex"}},
+		"T17: neither issuer nor subject":                {keyless(trust.KeylessConfig{}), []string{at + ".keyless.issuer: is missing, and so is issuerRegex", at + ".keyless.subject: is missing, and so is subjectRegex"}},
+		"T17: no subject":                                {keyless(trust.KeylessConfig{Issuer: "i"}), []string{at + ".keyless.subject: is missing, and so is subjectRegex"}},
+		"T17: no issuer":                                 {keyless(trust.KeylessConfig{SubjectRegex: "s"}), []string{at + ".keyless.issuer: is missing, and so is issuerRegex"}},
+		"T17: both":                                      {keyless(trust.KeylessConfig{Issuer: "i", IssuerRegex: "i", Subject: "s"}), []string{at + ".keyless.issuer: stands beside issuerRegex"}},
 		"an expression that is none":                     {keyless(trust.KeylessConfig{Issuer: "i", SubjectRegex: "("}), []string{at + ".keyless.subjectRegex: is no valid regular expression"}},
 		"an expression that breaks out":                  {keyless(trust.KeylessConfig{Issuer: "i", SubjectRegex: "a)|(?:b"}), []string{at + ".keyless.subjectRegex: is no valid regular expression"}},
 		"T36: an expression that goes back":              {keyless(trust.KeylessConfig{Issuer: "i", SubjectRegex: `(a)\1`}), []string{at + ".keyless.subjectRegex: is no valid regular expression"}},

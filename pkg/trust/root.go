@@ -102,7 +102,7 @@ func loadRoot(path string, config RootConfig, source Source) (Root, strict.Error
 	}
 	if config.Keyless != nil {
 		var more strict.Errors
-		root.Identity, more = parseIdentity(path+".keyless", *config.Keyless)
+		root.Identity, more = parseIdentity(path+".keyless", *config.Keyless, config.Cert == "")
 		errs = append(errs, more...)
 	}
 	if config.Cert == "" && config.CertChain != "" {

@@ -58,10 +58,14 @@ func (r Reason) Advice() string {
 		return "sign the image, or ask those who run the cluster whose signatures it trusts"
 	case UntrustedSigner, ThresholdNotReached, MissingRequired:
 		return "have the image signed (or attested, if that is what is missing) by whom the cluster trusts, or ask those who run the cluster to trust you"
-	case DigestMismatch, MalformedSignature, InvalidTrustData:
+	case InvalidTrustData, Expired:
+		return "sign the image again, with what the rule demands; if others are denied for this too, those who run the cluster should look at the logs and authorities in config-policy"
+	case DigestMismatch, MalformedSignature:
 		return "sign the image again; if that does not help, somebody may have tampered with it or with the registry"
-	case NoMatchingRule, PolicyDenied:
+	case NoMatchingRule:
 		return "ask those who run the cluster for a rule for this image in config-policy"
+	case PolicyDenied:
+		return "the rule in config-policy says what it demands; ask those who run the cluster if it should not"
 	case NotPinned:
 		return "have whatever adds the container do so before Connaisseur's webhook, or refer to the image by digest"
 	case RegistryUnavailable, RegistryThrottled, Timeout, TrustDataUnavailable:

@@ -28,6 +28,9 @@ type Result struct {
 	// TrustRoots are the names of the trust roots whose signatures were
 	// verified, in the order of the configuration.
 	TrustRoots []string
+	// Signers names who made those signatures, for people: a trust root, and the
+	// key or the certificate's subject and issuer.
+	Signers []string
 	// Expires is when the earliest of the certificates or metadata expires
 	// that the result relies on; zero if none does.
 	Expires time.Time

@@ -61,6 +61,8 @@ type ImageVerdict struct {
 	Digest image.Digest
 	// TrustRoots are the names of the trust roots that signed.
 	TrustRoots []string
+	// Signers names who signed for them, for people.
+	Signers []string
 	// Rule is the rule that applied; nil if none did.
 	Rule *Rule
 	// Unchanged tells that the object already had the image before.

@@ -171,7 +171,7 @@ func (v *ImageVerdict) conclude(result validator.Result, err error) {
 		v.fail(validator.Errorf(validator.DigestMismatch, "%s is signed, but the reference names another digest", result.Digest))
 	default:
 		v.Outcome = Trusted
-		v.Digest, v.TrustRoots, v.Cached = result.Digest, result.TrustRoots, result.Cached
+		v.Digest, v.TrustRoots, v.Signers, v.Cached = result.Digest, result.TrustRoots, result.Signers, result.Cached
 		v.Message = "a trusted signature was verified"
 	}
 }

@@ -29,6 +29,20 @@ const (
 	maxAttestations = 32
 )
 
+// shortNames are what cosign attest --type calls predicate types.
+var shortNames = map[string]string{
+	"custom":           "https://cosign.sigstore.dev/attestation/v1",
+	"vuln":             "https://cosign.sigstore.dev/attestation/vuln/v1",
+	"slsaprovenance":   "https://slsa.dev/provenance/v0.2",
+	"slsaprovenance02": "https://slsa.dev/provenance/v0.2",
+	"slsaprovenance1":  "https://slsa.dev/provenance/v1",
+	"spdx":             "https://spdx.dev/Document",
+	"spdxjson":         "https://spdx.dev/Document",
+	"cyclonedx":        "https://cyclonedx.org/bom",
+	"openvex":          "https://openvex.dev/ns",
+	"link":             "https://in-toto.io/Link/v1",
+}
+
 // attestationConfig is a demanded attestation as the configuration has it.
 type attestationConfig struct {
 	PredicateType string `config:"predicateType"`
@@ -51,10 +65,14 @@ func compileAttestations(path string, configs []attestationConfig) (demands []de
 	}
 	for i, config := range configs {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		switch config.PredicateType {
-		case "":
+		switch known := shortNames[config.PredicateType]; {
+		case known != "":
+			errs.Add(at+".predicateType", "must be a URI; what cosign calls %s is %s", config.PredicateType, known)
+		case config.PredicateType == "":
 			errs.Add(at+".predicateType", "is missing")
-		case signaturePredicate:
+		case !strings.Contains(config.PredicateType, ":"):
+			errs.Add(at+".predicateType", "%q is no URI", config.PredicateType)
+		case config.PredicateType == signaturePredicate:
 			errs.Add(at+".predicateType", "is that of a signature, which is demanded in any case")
 		}
 		d := demand{what: fmt.Sprintf("attestation of type %q", config.PredicateType), predicateType: config.PredicateType, holds: always}
@@ -63,7 +81,7 @@ func compileAttestations(path string, configs []attestationConfig) (demands []de
 			if err != nil {
 				errs.Add(at+".cel", "%v", err)
 			}
-			d.holds = satisfied(config.PredicateType, program)
+			d.holds = satisfied(config, program)
 		}
 		demands = append(demands, d)
 	}
@@ -96,7 +114,8 @@ func compileCEL(expression string) (cel.Program, error) {
 
 // satisfied evaluates an expression over the predicate. Whatever is not true
 // denies.
-func satisfied(predicateType string, program cel.Program) func(context.Context, claim) *validator.Error {
+func satisfied(config attestationConfig, program cel.Program) func(context.Context, claim) *validator.Error {
+	predicateType, expression := config.PredicateType, validator.Quote(config.CEL)
 	return func(ctx context.Context, c claim) *validator.Error {
 		var predicate any
 		if err := json.Unmarshal(c.predicate, &predicate); err != nil {
@@ -107,9 +126,11 @@ func satisfied(predicateType string, program cel.Program) func(context.Context, 
 		case ctx.Err() != nil:
 			return validator.AsError(ctx.Err())
 		case err != nil:
-			return validator.Errorf(validator.PolicyDenied, "the expression over the attestation of type %q cannot be evaluated: %s", predicateType, validator.Quote(err.Error()))
+			return validator.Errorf(validator.PolicyDenied, "the expression over the attestation of type %q cannot be evaluated: %s: %s", predicateType, expression, validator.Quote(err.Error()))
+		case value.Value() == false:
+			return validator.Errorf(validator.PolicyDenied, "the attestation of type %q is not as the rule demands it: %s is false", predicateType, expression)
 		case value.Value() != true:
-			return validator.Errorf(validator.PolicyDenied, "the attestation of type %q is not as the rule demands it", predicateType)
+			return validator.Errorf(validator.PolicyDenied, "the expression over the attestation of type %q is neither true nor false, but of type %s: %s", predicateType, value.Type().TypeName(), expression)
 		}
 		return nil
 	}

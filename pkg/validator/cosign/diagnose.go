@@ -2,6 +2,7 @@ package cosign
 
 import (
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ func (s *signer) diagnose(c *candidate, material root.TrustedMaterial, cause err
 	case s.needs.log && len(c.entries) == 0:
 		return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without an entry of a transparency log; "+
 			"sign with one, or have verifyInTransparencyLog: false set for the rule", who)
+	case s.needs.log && !s.knowsLog(c):
+		return validator.Errorf(validator.InvalidTrustData, "a signature by %s was logged by a transparency log that is not among those of the configuration (log ID %s); "+
+			"its key belongs into host.rekorPubkey or host.trustedRoot, and for a Rekor of version 2 its URL into host.rekor", who, logIDs(c))
 	case s.needs.timestamp && len(c.timestamps) == 0:
 		return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without a timestamp of a timestamp authority", who)
 	}
@@ -54,6 +58,24 @@ func (s *signer) expired(c *candidate, material root.TrustedMaterial) bool {
 		}
 	}
 	return false
+}
+
+// knowsLog tells whether one of the logs that made entries is trusted.
+func (s *signer) knowsLog(c *candidate) bool {
+	for _, entry := range c.entries {
+		if _, ok := s.material.RekorLogs()[hex.EncodeToString([]byte(entry.LogKeyID()))]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func logIDs(c *candidate) string {
+	var ids []string
+	for _, entry := range c.entries {
+		ids = append(ids, fmt.Sprintf("%.64x", entry.LogKeyID()))
+	}
+	return strings.Join(ids, ", ")
 }
 
 // severity orders what can be wrong with a signature by how much it says: one by

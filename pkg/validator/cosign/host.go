@@ -149,11 +149,11 @@ func (h *host) material(n needs) (*trust.Material, *validator.Error) {
 		return h.all, nil
 	}
 	var missing *trust.Material
-	fetch := n.log && h.rekor == nil || n.authority && h.fulcio == nil || n.sct && h.ctLog == nil || n.timestamp && h.tsa == nil
-	if fetch {
+	if len(h.lacks(n)) > 0 {
 		var err error
 		if missing, err = h.fetch(); err != nil {
-			return nil, validator.Errorf(validator.TrustDataUnavailable, "Sigstore's trusted root %w; configure %s.trustedRoot, or make it reachable", err, h.path)
+			return nil, validator.Errorf(validator.TrustDataUnavailable, "Sigstore's trusted root, which has what %s does not (%s): %w; configure it, make the trusted root reachable, or see whether the rule needs it",
+				h.path, strings.Join(h.lacks(n), ", "), err)
 		}
 	}
 	tsa := h.tsa
@@ -169,6 +169,20 @@ func (h *host) material(n needs) (*trust.Material, *validator.Error) {
 	return trust.Join(
 		pick(h.rekor, (*trust.Material).Logs), pick(h.fulcio, (*trust.Material).Authorities),
 		pick(h.ctLog, (*trust.Material).CertificateLogs), tsa), nil
+}
+
+// lacks names the keys that are needed and not configured.
+func (h *host) lacks(n needs) (keys []string) {
+	for _, piece := range []struct {
+		key    string
+		needed bool
+		there  *trust.Material
+	}{{"rekorPubkey", n.log, h.rekor}, {"fulcioCert", n.authority, h.fulcio}, {"ctLogPubkey", n.sct, h.ctLog}, {"tsaCert", n.timestamp, h.tsa}} {
+		if piece.needed && piece.there == nil {
+			keys = append(keys, piece.key)
+		}
+	}
+	return keys
 }
 
 // fetch gives the trusted root of the TUF repository.

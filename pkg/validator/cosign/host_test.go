@@ -171,6 +171,8 @@ func TestWrongSigstoreSettings(t *testing.T) {
 		"an authority of one's own whose certificates nobody logs": {nil, nil, anchor, "policy[0].with.verifySCT: must be false"},
 		"platforms that there are not":                             {s.pieces(), fields{"platforms": "all"}, id, `policy[0].with.platforms: is "all", but must be index, each or either`},
 		"an attestation of no type":                                {s.pieces(), demands("", "true"), id, "policy[0].with.attestations[0].predicateType: is missing"},
+		"an attestation by cosign's word":                          {s.pieces(), demands("slsaprovenance1", ""), id, "policy[0].with.attestations[0].predicateType: must be a URI; what cosign calls slsaprovenance1 is https://slsa.dev/provenance/v1"},
+		"an attestation that is no URI":                            {s.pieces(), demands("provenance", ""), id, `policy[0].with.attestations[0].predicateType: "provenance" is no URI`},
 		"an attestation that is a signature":                       {s.pieces(), demands("https://sigstore.dev/cosign/sign/v1", ""), id, "policy[0].with.attestations[0].predicateType: is that of a signature"},
 		"an expression that is none":                               {s.pieces(), demands(slsa, "predicate."), id, "policy[0].with.attestations[0].cel: is no valid CEL expression"},
 		"an expression of unknown things":                          {s.pieces(), demands(slsa, "predicat.x == 1"), id, "policy[0].with.attestations[0].cel: is no valid CEL expression: ERROR: <input>:1:1: undeclared reference to 'predicat'"},

@@ -221,7 +221,10 @@ func TestACertificateOfOnesOwnAuthority(t *testing.T) {
 			s.legacy(authority.Certificate(t, alice, issuer, append(c.certify, sigstoretest.WithoutSCT())...), sigstoretest.WithoutEntry())
 			got, err := s.validate(nil, off, fields{"name": "default", "cert": string(s.trusts.FulcioChain(t))})
 			s.want(c.want, got, err)
-			// Within the authority, an identity may be demanded too.
+			// Within the authority, an identity may be demanded too, of which other
+			// authorities than Fulcio name no issuer.
+			got, err = s.validate(nil, off, fields{"name": "default", "cert": string(s.trusts.FulcioChain(t)), "keyless": fields{"subject": alice}})
+			s.want(c.want, got, err)
 			got, err = s.validate(nil, off, fields{"name": "default", "cert": string(s.trusts.FulcioChain(t)), "keyless": fields{"issuer": issuer, "subject": bob}})
 			s.want(validator.UntrustedSigner, got, err)
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -28,7 +29,7 @@ type signer struct {
 // named is a root's name with who signed for it.
 func (s *signer) named(c *candidate) []trust.Signed {
 	if s.key != nil {
-		return []trust.Signed{{Root: s.roots[0].Name, Signer: s.key.ID, Key: s.key.ID}}
+		return []trust.Signed{{Root: s.roots[0].Name, Signer: "key " + s.key.ID, Key: s.key.ID}}
 	}
 	var signed []trust.Signed
 	for _, r := range s.roots {
@@ -107,7 +108,7 @@ func (s *signer) claimed(c *candidate) *validator.Error {
 		return validator.Errorf(validator.UntrustedSigner, "a signature has no certificate")
 	}
 	if len(s.named(c)) == 0 {
-		return validator.Errorf(validator.UntrustedSigner, "a signature has the certificate of %s", s.describe(c))
+		return validator.Errorf(validator.UntrustedSigner, "a signature has the certificate of %s%s", s.describe(c), s.differs(c))
 	}
 	// Anybody can write a name into a certificate; no proof of a stranger's is
 	// looked at.
@@ -115,6 +116,15 @@ func (s *signer) claimed(c *candidate) *validator.Error {
 		return validator.Errorf(validator.InvalidTrustData, "a signature has a certificate that names %s, but that no trusted authority has issued", s.describe(c))
 	}
 	return nil
+}
+
+// differs says in what the certificate differs from the only identity that is
+// trusted.
+func (s *signer) differs(c *candidate) string {
+	if len(s.roots) != 1 || s.roots[0].Identity == nil {
+		return ""
+	}
+	return ", but trust root " + strconv.Quote(s.roots[0].Name) + " wants another: " + validator.Quote(fmt.Sprint(s.roots[0].Identity.Matches(*c.summary)))
 }
 
 // issued tells whether an authority that is trusted has issued the certificate,

@@ -3,6 +3,8 @@ package cosign
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/semaphore"
 
@@ -31,7 +33,8 @@ type tally struct {
 	met    []progress
 	// failure is why something could not be looked at.
 	failure *validator.Error
-	lookups int // in the online log, so far
+	lookups int      // in the online log, so far
+	others  []string // predicate types of attestations that nothing demands
 }
 
 // progress is how far one demand is met.
@@ -61,6 +64,7 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 		t.malformed(err)
 		return
 	}
+	t.note(c.claim.predicateType)
 	var signed []trust.Signed
 	var failure *validator.Error
 	verified := false
@@ -87,6 +91,30 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 	if failure != nil && failure.Reason.Inconclusive() {
 		t.failure = worse(t.failure, failure)
 	}
+}
+
+// note remembers the type of something that nothing demands, for messages.
+func (t *tally) note(predicateType string) {
+	if !slices.ContainsFunc(t.demands, func(d demand) bool { return d.predicateType == predicateType }) && len(t.others) < 4 {
+		t.others = append(t.others, validator.Quote(predicateType))
+	}
+}
+
+// instead says what there is, or where it was looked, for messages about what
+// there is not.
+func (t *tally) instead() (text string) {
+	if !t.wanted.Repository.IsZero() {
+		text += fmt.Sprintf(" in %s", t.wanted.Repository.Name())
+	}
+	for i := range t.met {
+		if i > 0 && t.met[i].found {
+			return text + " (an attestation is, which does not count as a signature)"
+		}
+	}
+	if len(t.others) > 0 {
+		text += fmt.Sprintf(" (but there are attestations: %s)", strings.Join(t.others, ", "))
+	}
+	return text
 }
 
 // malformed notes a candidate that cannot be read. An attestation that cannot is
@@ -137,6 +165,9 @@ func (t *tally) verdict() *validator.Error {
 	if err := t.quorum.Unavailable(); err != nil && t.met[0].found {
 		return err
 	}
+	if t.unavailable != nil && t.met[0].found {
+		return t.unavailable
+	}
 	if t.failure != nil {
 		return t.failure
 	}
@@ -148,9 +179,9 @@ func (t *tally) verdict() *validator.Error {
 	short := t.quorum.Check(t.quorum.Distinct(p.signed))
 	switch {
 	case !p.found && i == 0:
-		return validator.Errorf(validator.NoSignature, "no signature is attached to %s", t.digest)
+		return validator.Errorf(validator.NoSignature, "no signature is attached to %s%s", t.digest, t.instead())
 	case !p.found:
-		return validator.Errorf(validator.MissingRequired, "it is signed, but no %s is attached to %s", t.demands[i].what, t.digest)
+		return validator.Errorf(validator.MissingRequired, "it is signed, but no %s is attached to %s%s", t.demands[i].what, t.digest, t.instead())
 	case len(p.signed) == 0 && p.nearest != nil && p.nearest.Reason != validator.UntrustedSigner:
 		return p.nearest
 	case i > 0:

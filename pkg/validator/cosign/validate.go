@@ -2,6 +2,7 @@ package cosign
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -38,7 +39,7 @@ type bound struct {
 	platforms platforms
 	access    Access
 	online    *lookup
-	// unavailable is why nothing can be verified now.
+	// unavailable is why no signature can be verified now.
 	unavailable *validator.Error
 	fingerprint string
 }
@@ -49,9 +50,6 @@ func (b *bound) Fingerprint() string { return b.fingerprint }
 
 // Validate resolves a tag once, and verifies what is attached to that digest.
 func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
-	if b.unavailable != nil {
-		return validator.Result{}, b.unavailable
-	}
 	access, err := b.access(ctx, req.Identity)
 	if err != nil {
 		return validator.Result{}, err
@@ -67,38 +65,37 @@ func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.
 	if _, err := v1.NewHash(string(ref.Digest())); err != nil {
 		return validator.Result{}, validator.Errorf(validator.InvalidReference, "cannot use the digest: %w", err)
 	}
-	signers, failure := b.verifyPlatforms(ctx, access, ref)
+	signed, failure := b.verifyPlatforms(ctx, access, ref)
 	if failure != nil {
 		return validator.Result{}, failure
 	}
-	return validator.Result{Digest: ref.Digest(), TrustRoots: signers}, nil
+	return validator.Result{Digest: ref.Digest(), TrustRoots: b.quorum.Distinct(signed), Signers: signersOf(signed)}, nil
 }
 
 // verifyPlatforms verifies what the rule demands of an image for several
 // platforms.
-func (b *bound) verifyPlatforms(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
+func (b *bound) verifyPlatforms(ctx context.Context, access Registry, ref image.Reference) ([]trust.Signed, *validator.Error) {
 	switch b.platforms {
 	case index:
 		return b.verify(ctx, access, ref)
 	case each:
 		return b.verifyEach(ctx, access, ref)
 	case either:
-		signers, failure := b.verify(ctx, access, ref)
+		signed, failure := b.verify(ctx, access, ref)
 		if failure == nil || failure.Reason.Inconclusive() {
-			return signers, failure
+			return signed, failure
 		}
-		signers, another := b.verifyEach(ctx, access, ref)
+		signed, another := b.verifyEach(ctx, access, ref)
 		if another == nil || another.Reason.Inconclusive() {
-			return signers, another
+			return signed, another
 		}
 		return nil, failure
 	}
 	return nil, validator.Errorf(validator.Internal, "an unknown setting of platforms")
 }
 
-// verifyEach verifies each image of an index, or the image if it is none. The
-// trust roots are those that signed one of them.
-func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
+// verifyEach verifies each image of an index, or the image if it is none.
+func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Reference) ([]trust.Signed, *validator.Error) {
 	children, err := access.Children(ctx, ref)
 	if err != nil {
 		return nil, validator.AsError(err)
@@ -106,20 +103,20 @@ func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Refer
 	if len(children) == 0 {
 		return b.verify(ctx, access, ref)
 	}
-	var all []string
+	var all []trust.Signed
 	for _, child := range children {
-		signers, failure := b.verify(ctx, access, ref.WithDigest(child))
+		signed, failure := b.verify(ctx, access, ref.WithDigest(child))
 		if failure != nil {
 			return nil, &validator.Error{Reason: failure.Reason, Message: "of its images for several platforms, " + string(child) + ": " + failure.Message, Err: failure}
 		}
-		all = append(all, signers...)
+		all = append(all, signed...)
 	}
-	return slices.DeleteFunc(trust.Names(b.quorum.Roots), func(name string) bool { return !slices.Contains(all, name) }), nil
+	return all, nil
 }
 
 // verify looks at what is attached to one digest until all demands are met, and
-// names the trust roots that signed.
-func (b *bound) verify(ctx context.Context, access Registry, ref image.Reference) ([]string, *validator.Error) {
+// tells who signed.
+func (b *bound) verify(ctx context.Context, access Registry, ref image.Reference) ([]trust.Signed, *validator.Error) {
 	t := &tally{bound: b, digest: ref.Digest(), met: make([]progress, len(b.demands))}
 	for found, err := range access.Attached(ctx, ref, b.wanted) {
 		t.failure = worse(t.failure, validator.AsError(err))
@@ -128,7 +125,7 @@ func (b *bound) verify(ctx context.Context, access Registry, ref image.Reference
 				return nil, validator.AsError(ctx.Err())
 			}
 			if t.consider(ctx, candidate); t.unmet() < 0 {
-				return b.quorum.Distinct(t.met[0].signed), nil
+				return t.met[0].signed, nil
 			}
 		}
 	}
@@ -136,4 +133,16 @@ func (b *bound) verify(ctx context.Context, access Registry, ref image.Reference
 		return nil, validator.AsError(ctx.Err())
 	}
 	return nil, t.verdict()
+}
+
+// signersOf names who signed, each once.
+func signersOf(signed []trust.Signed) []string {
+	var signers []string
+	for _, s := range signed {
+		if text := fmt.Sprintf("%s (%s)", s.Root, s.Signer); !slices.Contains(signers, text) {
+			signers = append(signers, text)
+		}
+	}
+	slices.Sort(signers)
+	return signers
 }
