@@ -10,17 +10,11 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
-
-// maxRemoteText bounds, in bytes, what a message quotes of a remote party.
-const maxRemoteText = 200
 
 // unreachable classifies why a request got no answer. It names hosts and never
 // whole URLs: those of redirects are often signed, and so credentials.
@@ -48,9 +42,9 @@ func (g *guard) unreachable(ctx context.Context, host string, err error) *valida
 		return say("registry %s speaks plain HTTP; %s", host, allowInsecure)
 	case errors.As(err, &untrusted):
 		return say("registry %s has a certificate that is not trusted (%s); if its certification authority is your own, "+
-			"put it into cert for that host under registries in config-policy", host, quote(untrusted.Err.Error()))
+			"put it into cert for that host under registries in config-policy", host, validator.Quote(untrusted.Err.Error()))
 	case errors.As(err, &dns):
-		return say("registry %s cannot be found: %s", host, quote(dns.Err))
+		return say("registry %s cannot be found: %s", host, validator.Quote(dns.Err))
 	}
 	return say("registry %s cannot be reached: %s", host, connection(err))
 }
@@ -96,7 +90,7 @@ func connection(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it closed the connection before its answer was complete"
 	case errors.As(err, &op):
-		return quote(op.Error())
+		return validator.Quote(op.Error())
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "it was too slow"
 	}
@@ -183,20 +177,4 @@ func codeIn(body []byte) string {
 	var said transport.Error
 	_ = json.Unmarshal(body, &said) // no code if it is no such body
 	return codeOf(said.Errors)
-}
-
-// quote makes foreign text fit for a message: one line, printable and short.
-func quote(s string) string {
-	s = strings.ToValidUTF8(s[:min(len(s), 4*maxRemoteText)], "")
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	if len(s) <= maxRemoteText {
-		return s
-	}
-	end := maxRemoteText
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
 }

@@ -124,11 +124,3 @@ func TestDigests(t *testing.T) {
 		}
 	}
 }
-
-func TestQuote(t *testing.T) {
-	t.Parallel()
-	got := quote("a\nb\x1b[31m\t" + strings.Repeat("é", 10_000) + "\xff")
-	if len(got) > maxRemoteText+len("…") || strings.ContainsAny(got, "\n\x1b\t") || !strings.HasPrefix(got, "a b [31m é") {
-		t.Errorf("got %q", got)
-	}
-}

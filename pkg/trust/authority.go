@@ -72,24 +72,27 @@ func parseIntermediates(text []byte) ([]*x509.Certificate, error) {
 // parseCertificates reads PEM certificates, and nothing beside them.
 func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	var certificates []*x509.Certificate
-	for rest := bytes.TrimSpace(text); len(rest) > 0; {
-		if !bytes.HasPrefix(rest, []byte("-----BEGIN CERTIFICATE-----")) {
-			return nil, errors.New("must hold PEM certificates and nothing else")
-		}
-		block, after := pem.Decode(rest)
-		if block == nil || bytes.Count(rest[:len(rest)-len(after)], []byte("-----BEGIN ")) != 1 { // pem.Decode skips broken blocks
-			return nil, errors.New("holds a broken certificate (is a line missing or indented wrongly?)")
+	err := eachBlock(text, func(block *pem.Block) error {
+		if block.Type != "CERTIFICATE" {
+			return errOutside
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("holds a broken certificate: %w", err)
+			return fmt.Errorf("holds a broken certificate: %w", err)
 		}
 		if certificates = append(certificates, c); len(certificates) > maxCertificates {
-			return nil, fmt.Errorf("has more than %d certificates", maxCertificates)
+			return fmt.Errorf("has more than %d certificates", maxCertificates)
 		}
-		rest = bytes.TrimSpace(after)
-	}
-	if len(certificates) == 0 {
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOutside):
+		return nil, errors.New("must hold PEM certificates and nothing else")
+	case errors.Is(err, errBroken):
+		return nil, fmt.Errorf("holds a broken certificate: %w", err)
+	case err != nil:
+		return nil, err
+	case len(certificates) == 0:
 		return nil, errors.New("is empty; it must hold PEM certificates")
 	}
 	return certificates, nil

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -54,24 +53,24 @@ func (k Key) Is(public crypto.PublicKey) bool {
 // and behind the blocks is not accepted.
 func ParseKeys(text []byte) ([]Key, error) {
 	var keys []Key
-	for rest := bytes.TrimSpace(text); len(rest) > 0; {
-		if !bytes.HasPrefix(rest, []byte("-----BEGIN ")) {
-			return nil, errors.New("is not a PEM public key: there is text outside of -----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY-----")
-		}
-		block, after := pem.Decode(rest)
-		if block == nil || bytes.Count(rest[:len(rest)-len(after)], []byte("-----BEGIN ")) != 1 { // pem.Decode skips broken blocks
-			return nil, errors.New("is not a PEM public key: the block is broken (is a line missing or indented wrongly?)")
-		}
+	err := eachBlock(text, func(block *pem.Block) error {
 		key, err := parseBlock(block)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if keys = append(keys, key); len(keys) > maxKeys {
-			return nil, fmt.Errorf("has more than %d keys", maxKeys)
+			return fmt.Errorf("has more than %d keys", maxKeys)
 		}
-		rest = bytes.TrimSpace(after)
-	}
-	if len(keys) == 0 {
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOutside):
+		return nil, errors.New("is not a PEM public key: there is text outside of -----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY-----")
+	case errors.Is(err, errBroken):
+		return nil, fmt.Errorf("is not a PEM public key: %w", err)
+	case err != nil:
+		return nil, err
+	case len(keys) == 0:
 		return nil, errors.New("is empty; it must hold a PEM public key")
 	}
 	return keys, nil
