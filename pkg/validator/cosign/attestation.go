@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/ext"
@@ -90,15 +91,21 @@ func compileAttestations(path string, configs []attestationConfig) (demands []de
 
 func always(context.Context, claim) *validator.Error { return nil }
 
-// compileCEL compiles an expression over a predicate.
-// https://github.com/google/cel-spec/blob/master/doc/langdef.md
-func compileCEL(expression string) (cel.Program, error) {
-	env, err := cel.NewEnv(
+// celEnvironment is what expressions may use. It is immutable, and costly to
+// make.
+var celEnvironment = sync.OnceValues(func() (*cel.Env, error) {
+	return cel.NewEnv(
 		cel.Variable("predicate", cel.DynType),
 		cel.Variable("predicateType", cel.StringType),
 		cel.CrossTypeNumericComparisons(true),
 		ext.Strings(),
 	)
+})
+
+// compileCEL compiles an expression over a predicate.
+// https://github.com/google/cel-spec/blob/master/doc/langdef.md
+func compileCEL(expression string) (cel.Program, error) {
+	env, err := celEnvironment()
 	if err != nil {
 		return nil, err
 	}

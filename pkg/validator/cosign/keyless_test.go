@@ -3,7 +3,9 @@ package cosign_test
 import (
 	"crypto/elliptic"
 	"crypto/x509"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -303,13 +305,29 @@ func TestTheLogIsAskedForEntriesThatAreNotAttached(t *testing.T) {
 				got, err = s.validate(host, with, roots...)
 				s.want(validator.InvalidTrustData, got, err)
 
-				// T28: down is not the absence of an entry.
+				// T28: what cannot be asked is not the absence of an entry.
 				down := httptest.NewServer(nil)
 				down.Close()
-				host["rekor"] = down.URL
-				got, err = s.validate(host, with, roots...)
-				s.want(validator.TrustDataUnavailable, got, err)
+				for _, failing := range []string{down.URL, answering(t, http.StatusInternalServerError, ""), answering(t, http.StatusOK, "<html>"),
+					answering(t, http.StatusOK, `[{"`+strings.Repeat("x", 2<<20)), answering(t, http.StatusTooManyRequests, "{}"), answering(t, http.StatusFound, "")} {
+					host["rekor"] = failing
+					got, err = s.validate(host, with, roots...)
+					s.want(validator.TrustDataUnavailable, got, err)
+				}
 			})
 		}
 	}
+}
+
+// answering is the URL of a server that always gives this answer.
+func answering(t *testing.T, status int, body string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }

@@ -85,9 +85,8 @@ func (l *lookup) find(ctx context.Context, s *signer, c *candidate) *validator.E
 	if ctx.Err() != nil {
 		return validator.AsError(ctx.Err())
 	}
-	var answered interface{ IsSuccess() bool }
 	switch {
-	case err != nil && errors.As(err, &answered), err != nil && isTransport(err):
+	case err != nil && errors.Unwrap(err) != nil: // what went wrong with asking
 		return validator.Errorf(validator.TrustDataUnavailable, "the transparency log %s cannot be asked: %s", l.host, validator.Quote(err.Error()))
 	case err != nil:
 		return nil //nolint:nilerr // it knows no such entry, which the verification will say
@@ -98,11 +97,6 @@ func (l *lookup) find(ctx context.Context, s *signer, c *candidate) *validator.E
 		}
 	}
 	return nil
-}
-
-func isTransport(err error) bool {
-	var u *url.Error
-	return errors.As(err, &u)
 }
 
 // onlineEntry is an entry as the log's API gives it.
