@@ -75,7 +75,7 @@ func FuzzParseKeys(f *testing.F) {
 	})
 }
 
-// FuzzParseReference covers row T21: whatever is accepted is PEM text, names an
+// FuzzParseReference covers row T21: whatever is accepted is PEM or JSON text, names an
 // entry of a ConfigMap or Secret, whose names can be parts of no other path, or
 // is a key in a KMS that is listed.
 func FuzzParseReference(f *testing.F) {
@@ -85,7 +85,7 @@ func FuzzParseReference(f *testing.F) {
 	for _, seed := range notKMS {
 		f.Add(seed)
 	}
-	for _, seed := range []string{"awskms:///alias/a", "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/versions/1", "azurekms://v/k/1", "hashivault://k", "configmap://a/b.pub", "k8s://a/b", "k8s://a/b/c", newPEM(f), "-----BEGIN ", "file:///x-----BEGIN "} {
+	for _, seed := range []string{"awskms:///alias/a", "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/versions/1", "azurekms://v/k/1", "hashivault://k", "configmap://a/b.pub", "k8s://a/b", "k8s://a/b/c", newPEM(f), "-----BEGIN ", "file:///x-----BEGIN ", "{}", " {"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -98,9 +98,9 @@ func FuzzParseReference(f *testing.F) {
 			return
 		}
 		text, _ := ref.Read(source)
-		if strings.Contains(s, "-----BEGIN ") {
+		if strings.Contains(s, "-----BEGIN ") || strings.HasPrefix(strings.TrimSpace(s), "{") {
 			if string(text) != s || source.asked != nil {
-				t.Errorf("PEM text reads %q, %q", text, source.asked)
+				t.Errorf("the text reads %q, %q", text, source.asked)
 			}
 			return
 		}
