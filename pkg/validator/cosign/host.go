@@ -54,6 +54,9 @@ type host struct {
 
 // newHost reads what is configured. Nothing is fetched.
 func newHost(path string, config hostConfig, source trust.Source) (*host, strict.Errors) {
+	if config.Rekor != "" && !strings.Contains(config.Rekor, "://") {
+		config.Rekor = "https://" + config.Rekor // as Connaisseur's users have it
+	}
 	h := &host{path: path, config: config, source: source}
 	var errs strict.Errors
 	if err := checkURL(config.Rekor); err != nil {

@@ -160,7 +160,7 @@ func TestWrongSigstoreSettings(t *testing.T) {
 		"a timestamp authority of no root":                         {with("tsaCert", string(s.as(alice).PEM(t))), nil, id, `validators[0].host.tsaCert: lacks the root`},
 		"a trusted root that is none":                              {fields{"trustedRoot": "{}"}, nil, id, "validators[0].host.trustedRoot: is no trusted_root.json"},
 		"a trusted root and pieces":                                {with("trustedRoot", string(s.trusts.TrustedRoot(t))), nil, id, "validators[0].host.trustedRoot: holds everything"},
-		"a log that is no URL":                                     {with("rekor", `:\\`), nil, id, `validators[0].host.rekor: ":\\\\" is not a URL`},
+		"a log that is no URL":                                     {with("rekor", `:\\`), nil, id, `validators[0].host.rekor: "https://:\\\\" is not a URL`},
 		"a log by plain HTTP":                                      {with("rekor", "http://rekor.example.com"), nil, id, `validators[0].host.rekor: "http://rekor.example.com" must begin with https://`},
 		"a repository by plain HTTP":                               {fields{"tuf": fields{"mirror": "http://tuf.example.com"}}, nil, id, "validators[0].host.tuf.mirror: "},
 		"a repository that is nowhere":                             {fields{"tuf": fields{}}, nil, id, "validators[0].host.tuf.mirror: is missing"},
