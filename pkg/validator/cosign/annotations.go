@@ -28,20 +28,22 @@ func (c *candidate) addAnnotations(annotations map[string]string) error {
 		}
 	}
 	if text := annotations[static.BundleAnnotationKey]; text != "" {
-		entry, err := parseLogEntry(text)
-		if err != nil {
-			return fmt.Errorf("its log entry cannot be read: %w", err)
+		if entry, err := parseLogEntry(text); err != nil {
+			c.unreadable = fmt.Errorf("its log entry cannot be read: %w", err)
+		} else {
+			c.entries = []*tlog.Entry{entry}
 		}
-		c.entries = []*tlog.Entry{entry}
 	}
 	if text := annotations[static.RFC3161TimestampAnnotationKey]; text != "" {
 		var stamp cosignbundle.RFC3161Timestamp
-		if err := json.Unmarshal([]byte(text), &stamp); err != nil {
-			return fmt.Errorf("its timestamp cannot be read: %w", err)
+		err := json.Unmarshal([]byte(text), &stamp)
+		if err == nil {
+			err = checkTimestamp(stamp.SignedRFC3161Timestamp)
 		}
-		c.timestamps = [][]byte{stamp.SignedRFC3161Timestamp}
-		if err := checkProofs(nil, c.timestamps); err != nil {
-			return err
+		if err != nil {
+			c.unreadable = fmt.Errorf("its timestamp cannot be read: %w", err)
+		} else {
+			c.timestamps = [][]byte{stamp.SignedRFC3161Timestamp}
 		}
 	}
 	return nil

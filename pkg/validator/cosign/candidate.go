@@ -47,6 +47,9 @@ type candidate struct {
 
 	entries    []*tlog.Entry
 	timestamps [][]byte
+	// unreadable is why one of those cannot be read that came along, which
+	// concerns whoever needs it.
+	unreadable error
 	// stamped is what timestamps are over where that is not the signature.
 	stamped []byte
 	version string

@@ -22,6 +22,8 @@ func (s *signer) diagnose(c *candidate, material root.TrustedMaterial, cause err
 		leaf := c.leaf.Certificate()
 		return validator.Errorf(validator.Expired, "the certificate of %s was valid from %s to %s, but the signature was made or is used at another time",
 			who, leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))
+	case c.unreadable != nil && (s.needs.log && len(c.entries) == 0 || len(c.timestamps) == 0 && !s.needs.log):
+		return validator.Errorf(validator.MalformedSignature, "a signature by %s comes with something else than it should: %s", who, validator.Quote(c.unreadable.Error()))
 	case s.needs.log && len(c.entries) == 0:
 		return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without an entry of a transparency log; "+
 			"sign with one, or have verifyInTransparencyLog: false set for the rule", who)
