@@ -66,6 +66,22 @@ func TestExplainOfACosignRule(t *testing.T) {
 	}
 }
 
+func TestExplainWritesARulesSettingsAsTheyAreInTheConfigMap(t *testing.T) {
+	t.Parallel()
+	path := policyFile(t, allowAndDeny+`
+- {name: cosign, type: cosign, trustRoots: [{name: any, keyless: {issuer: "https://i.example", subject: "s"}}]}
+`, `
+- {pattern: "*:*", validator: cosign, with: {annotations: {team: blue}, trustRoot: any, verifyInTransparencyLog: false}}
+`)
+	got := call(t, "explain", "--config", path, "nginx")
+	wantText(t, "the output", got.out, `
+With:       annotations:
+              team: blue
+            trustRoot: any
+            verifyInTransparencyLog: false
+`)
+}
+
 func TestExplainWithoutARuleThatApplies(t *testing.T) {
 	t.Parallel()
 	path := policyFile(t, allowAndDeny, `[{pattern: "ghcr.io/*:*", validator: allow}]`)

@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
@@ -61,12 +61,15 @@ func (r *ruleView) details(b *strings.Builder) {
 	if r.Validator.Approve == nil {
 		fmt.Fprintf(b, "Mode:       %s: %s\n", r.Mode, meaning(r.Mode))
 	}
-	for i, key := range slices.Sorted(maps.Keys(r.With)) {
-		heading := ""
-		if i == 0 {
-			heading = "With:"
-		}
-		fmt.Fprintf(b, "%-11s %s: %v\n", heading, key, r.With[key])
+	if len(r.With) == 0 {
+		return
+	}
+	// Of the values a ConfigMap's YAML can hold there is none that YAML cannot write.
+	with, _ := yaml.Marshal(r.With)
+	heading := "With:"
+	for line := range strings.Lines(string(with)) {
+		fmt.Fprintf(b, "%-11s %s", heading, line)
+		heading = ""
 	}
 }
 
