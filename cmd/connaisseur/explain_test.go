@@ -71,14 +71,14 @@ func TestExplainWritesARulesSettingsAsTheyAreInTheConfigMap(t *testing.T) {
 	path := policyFile(t, allowAndDeny+`
 - {name: cosign, type: cosign, trustRoots: [{name: any, keyless: {issuer: "https://i.example", subject: "s"}}]}
 `, `
-- {pattern: "*:*", validator: cosign, with: {annotations: {team: blue}, trustRoot: any, verifyInTransparencyLog: false}}
+- {pattern: "*:*", validator: cosign, with: {annotations: {team: blue}, trustRoot: any, verifySCT: false}}
 `)
 	got := call(t, "explain", "--config", path, "nginx")
 	wantText(t, "the output", got.out, `
 With:       annotations:
               team: blue
             trustRoot: any
-            verifyInTransparencyLog: false
+            verifySCT: false
 `)
 }
 
