@@ -68,11 +68,11 @@ func TestCredentialsOfASecretAreFollowed(t *testing.T) {
 	}{
 		{"it is missing", nil, validator.RegistryUnauthorized, "Secret pull (auth.secretName) cannot be used: it does not exist"},
 		{"it is there", secret("pull", dockerConfig(s.reg.Host(), "alice", "s3cret")), "", ""},
-		{"its password is not valid any more", secret("pull", dockerConfig(s.reg.Host(), "alice", "0ld-one")), validator.RegistryUnauthorized, "missing or wrong"},
+		{"its password is not valid any more", secret("pull", dockerConfig(s.reg.Host(), "alice", "0ld-one")), validator.RegistryUnauthorized, "wrong or do not reach it"},
 		{"it is in Connaisseur's format", secret("pull", entries{"secret.yaml": "registry: " + s.reg.Host() + "\nusername: alice\npassword: s3cret\n"}), "", ""},
 		{"it is broken", secret("pull", entries{".dockerconfigjson": "{"}), validator.RegistryUnauthorized, "Secret pull (auth.secretName) cannot be used"},
 		{"it is basic-auth without a registry", secret("pull", entries{"username": "alice", "password": "s3cret"}), validator.RegistryUnauthorized, "no registry is named"},
-		{"T20: it is for another registry", secret("pull", dockerConfig("ghcr.io", "alice", "s3cret")), validator.RegistryUnauthorized, "missing or wrong"},
+		{"T20: it is for another registry", secret("pull", dockerConfig("ghcr.io", "alice", "s3cret")), validator.RegistryUnauthorized, "needs pull credentials"},
 		{"it is gone again", nil, validator.RegistryUnauthorized, "does not exist"},
 	} {
 		o := s.objects("  auth: {secretName: pull}")

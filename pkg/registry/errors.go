@@ -107,9 +107,9 @@ func late(host string, err error) *validator.Error {
 }
 
 // classify makes an error that came out of go-containerregistry or a memo one
-// of ours; what is what it was about. A status outweighs a failed connection:
+// of ours; what is what it was about, and who the registry took us for. A status outweighs a failed connection:
 // of plain HTTP and TLS, only one can have been answered.
-func classify(host, what string, err error) *validator.Error {
+func classify(host, what string, who as, err error) *validator.Error {
 	var (
 		answered   *transport.Error
 		over       *oversized
@@ -117,7 +117,7 @@ func classify(host, what string, err error) *validator.Error {
 	)
 	switch {
 	case errors.As(err, &answered):
-		return refusedBy(host, what, answered.StatusCode, codeOf(answered.Errors))
+		return refusedBy(host, what, answered.StatusCode, codeOf(answered.Errors), who)
 	case errors.As(err, &over):
 		return over.classified()
 	case errors.As(err, &classified):
@@ -132,8 +132,16 @@ func classify(host, what string, err error) *validator.Error {
 	}
 }
 
+// as is whom a registry takes us for.
+type as string
+
+const (
+	nobody   as = "it needs pull credentials and we have none for it"
+	loggedIn as = "the pull credentials that we have for it are wrong or do not reach it"
+)
+
 // refusedBy is the error for an answer whose status is not success.
-func refusedBy(host, what string, status int, code string) *validator.Error {
+func refusedBy(host, what string, status int, code string, who as) *validator.Error {
 	said := fmt.Sprint(status)
 	if code != "" {
 		said += " " + code
@@ -144,7 +152,7 @@ func refusedBy(host, what string, status int, code string) *validator.Error {
 			"registry %s throttles us (%s) when asked for %s; try again later, or give it credentials with a higher limit", host, said, what)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return validator.Errorf(validator.RegistryUnauthorized,
-			"registry %s refuses access (%s) to %s: either it does not exist there, or the pull credentials for it are missing or wrong", host, said, what)
+			"registry %s refuses access (%s) to %s: either it does not exist there, or %s", host, said, what, who)
 	}
 	return validator.Errorf(validator.RegistryUnavailable,
 		"registry %s answered %s when asked for %s; trying again later may help", host, said, what)

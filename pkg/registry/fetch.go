@@ -24,6 +24,7 @@ type answer struct {
 	header  http.Header
 	body    []byte
 	foreign bool // given by another host, after a redirect
+	as      as
 }
 
 // ask sends a question with the session of the repository. Every status is an
@@ -49,7 +50,7 @@ func (c *Client) send(ctx context.Context, t target, s *session, q question) (*a
 	at := url.URL{Scheme: s.scheme, Host: s.host, Path: "/v2/" + t.repository + "/" + q.path, RawQuery: q.query}
 	req, err := http.NewRequestWithContext(withLimit(ctx, q.limit), q.method, at.String(), nil)
 	if err != nil {
-		return nil, classify(t.host, q.path, err)
+		return nil, classify(t.host, q.path, s.as, err)
 	}
 	if q.accept != "" {
 		req.Header.Set("Accept", q.accept)
@@ -68,10 +69,11 @@ func (c *Client) send(ctx context.Context, t target, s *session, q question) (*a
 		header:  resp.Header,
 		body:    read.body,
 		foreign: resp.Request.URL.Host != s.host,
+		as:      s.as,
 	}, nil
 }
 
 // refused is the error for an answer that is not success.
 func (g *answer) refused(t target, what string) error {
-	return refusedBy(t.host, what, g.status, codeIn(g.body))
+	return refusedBy(t.host, what, g.status, codeIn(g.body), g.as)
 }

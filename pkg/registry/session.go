@@ -31,6 +31,7 @@ type session struct {
 	host          string // as in URLs
 	scheme        string
 	authorization string // the header's value; empty for none
+	as            as
 	opened        time.Time
 }
 
@@ -66,7 +67,7 @@ func (a *Access) session(ctx context.Context, t target) (*session, error) {
 		return a.open(ctx, t)
 	})
 	if err != nil {
-		return nil, classify(t.host, "access to "+t.repository, err)
+		return nil, classify(t.host, "access to "+t.repository, nobody, err)
 	}
 	return s, nil
 }
@@ -88,6 +89,9 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 	if err != nil {
 		return nil, 0, err
 	}
+	if s.as = loggedIn; *login == (authn.AuthConfig{}) {
+		s.as = nobody
+	}
 	if !strings.EqualFold(challenge.Scheme, "bearer") || login.RegistryToken != "" {
 		if s.authorization = header(login); len(s.authorization) > maxAuthorization {
 			return nil, 0, validator.Errorf(validator.RegistryUnauthorized,
@@ -98,7 +102,7 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 	token, err := transport.Exchange(ctx, t.registry, authn.FromConfig(*login), a.client.guard,
 		[]string{t.registry.Repo(t.repository).Scope(transport.PullScope)}, challenge)
 	if err != nil {
-		return nil, 0, classify(t.host, "a token for "+t.repository, err)
+		return nil, 0, classify(t.host, "a token for "+t.repository, s.as, err)
 	}
 	bearer := cmp.Or(token.AccessToken, token.Token)
 	if len(bearer) > maxAuthorization {
@@ -117,7 +121,7 @@ func (c *Client) ping(ctx context.Context, t target) (*transport.Challenge, erro
 		defer closeAccount()
 		challenge, err := transport.Ping(ctx, t.registry, c.guard)
 		if err != nil {
-			return nil, 0, classify(t.host, "its API", err)
+			return nil, 0, classify(t.host, "its API", nobody, err)
 		}
 		if challengeBytes(challenge) > maxChallenge {
 			return nil, 0, validator.Errorf(validator.RegistryUnavailable,

@@ -59,7 +59,7 @@ func TestALoginInASecretIsRotated(t *testing.T) {
 
 	within(t, promised, denies("RegistryUnauthorized", "Secret registry-login (auth.secretName) cannot be used: it does not exist"))
 	create(t, mine.Create, dockerSecret("registry-login", registry.Host(), "0ld"))
-	within(t, promised, denies("RegistryUnauthorized", "missing or wrong"))
+	within(t, promised, denies("RegistryUnauthorized", "wrong or do not reach it"))
 	for range 2 {
 		if _, err := mine.Update(t.Context(), dockerSecret("registry-login", registry.Host(), "s3cret"), metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func TestALoginInASecretIsRotated(t *testing.T) {
 		if _, err := mine.Update(t.Context(), dockerSecret("registry-login", "other.example.com", "s3cret"), metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, denies("RegistryUnauthorized", "missing or wrong"))
+		within(t, promised, denies("RegistryUnauthorized", "needs pull credentials and we have none for it"))
 	}
 	if err := mine.Delete(t.Context(), "registry-login", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -155,8 +155,8 @@ func TestWorkloadsAreVerifiedWithTheirOwnPullSecrets(t *testing.T) {
 			if err := with(k, team, "", "gone", "pull"); err != nil {
 				t.Errorf("with one that is gone too: %v", err)
 			}
-			wantDenied(t, with(k, team, ""), "RegistryUnauthorized", "missing or wrong")
-			wantDenied(t, with(k, stranger, "", "pull"), "RegistryUnauthorized", "missing or wrong")
+			wantDenied(t, with(k, team, ""), "RegistryUnauthorized", "needs pull credentials and we have none for it")
+			wantDenied(t, with(k, stranger, "", "pull"), "RegistryUnauthorized", "needs pull credentials and we have none for it")
 		})
 	}
 	if err := try(t.Context(), stranger, signed.String()); err != nil {
