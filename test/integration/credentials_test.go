@@ -156,7 +156,7 @@ func TestWorkloadsAreVerifiedWithTheirOwnPullSecrets(t *testing.T) {
 				t.Errorf("with one that is gone too: %v", err)
 			}
 			wantDenied(t, with(k, team, ""), "RegistryUnauthorized", "needs pull credentials and we have none for it")
-			wantDenied(t, with(k, stranger, "", "pull"), "RegistryUnauthorized", "needs pull credentials and we have none for it")
+			wantDenied(t, with(k, stranger, "", "pull"), "RegistryUnauthorized", "wrong or do not reach it")
 		})
 	}
 	if err := try(t.Context(), stranger, signed.String()); err != nil {
