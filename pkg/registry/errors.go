@@ -136,6 +136,7 @@ func classify(host, what string, who as, err error) *validator.Error {
 type as string
 
 const (
+	unasked  as = "the pull credentials for it are missing or wrong" // before anybody logged in
 	nobody   as = "it needs pull credentials and we have none for it"
 	loggedIn as = "the pull credentials that we have for it are wrong or do not reach it"
 )

@@ -67,7 +67,7 @@ func (a *Access) session(ctx context.Context, t target) (*session, error) {
 		return a.open(ctx, t)
 	})
 	if err != nil {
-		return nil, classify(t.host, "access to "+t.repository, nobody, err)
+		return nil, classify(t.host, "access to "+t.repository, unasked, err)
 	}
 	return s, nil
 }
@@ -121,7 +121,7 @@ func (c *Client) ping(ctx context.Context, t target) (*transport.Challenge, erro
 		defer closeAccount()
 		challenge, err := transport.Ping(ctx, t.registry, c.guard)
 		if err != nil {
-			return nil, 0, classify(t.host, "its API", nobody, err)
+			return nil, 0, classify(t.host, "its API", unasked, err)
 		}
 		if challengeBytes(challenge) > maxChallenge {
 			return nil, 0, validator.Errorf(validator.RegistryUnavailable,

@@ -50,8 +50,14 @@ func TestT35SessionsBelongToTheirCredentials(t *testing.T) {
 			}
 			_, err := client.As(nil, "a").Resolve(t.Context(), ref)
 			wantReason(t, err, validator.RegistryUnauthorized)
+			if !strings.Contains(err.Error(), "needs pull credentials and we have none") {
+				t.Errorf("without a login: %v", err)
+			}
 			_, err = client.As(logins{Username: "mallory", Password: "guess"}, "m").Resolve(t.Context(), ref)
 			wantReason(t, err, validator.RegistryUnauthorized)
+			if !strings.Contains(err.Error(), "that we have for it are wrong") {
+				t.Errorf("with a wrong login: %v", err)
+			}
 			if strings.Contains(err.Error(), "guess") {
 				t.Errorf("the message shows a password: %v", err)
 			}
