@@ -28,6 +28,7 @@ Prints the path of each tool, one a line, and builds what is not built yet.
   rekor-tiles timestamp-server                   their log; signatures' log in its
   rekor-server trillian                          second version; times; the first
                                                  version and where it stores
+  notary notary-server                           are Notary V1: client and server
   golangci-lint                                  reads the code
 
 Environment:
@@ -54,6 +55,8 @@ locate() {
     rekor-server) module_dir+=/rekor module=github.com/sigstore/rekor package=$module/cmd/$1 takes="about 2 minutes" ;;
     trillian) module_dir+=/rekor module=github.com/google/trillian package=./trillian ;;
     tesseract) module_dir+=/sigstore module=github.com/transparency-dev/tesseract package=$module/cmd/tesseract/posix ;;
+    notary) module_dir+=/notary module=github.com/theupdateframework/notary package=$module/cmd/$1 ;;
+    notary-server) module_dir+=/notary module=github.com/theupdateframework/notary package=./$1 ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;

@@ -71,13 +71,16 @@ func (s *server) await(ctx context.Context, check func(context.Context) error) e
 }
 
 // answers checks that a URL is served.
-func answers(url string) func(context.Context) error {
+func answers(url string) func(context.Context) error { return answersTo(http.DefaultClient, url) }
+
+// answersTo checks that a URL is served to a client.
+func answersTo(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,1 @@
+// Go wants a file like this where a function, validateUpdate, has no body.
