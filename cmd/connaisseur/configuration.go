@@ -86,7 +86,7 @@ func (s *source) build(ctx context.Context, c *cli, how *effort, material config
 	if material != nil {
 		objects.Elsewhere = material
 	}
-	builder := config.NewBuilder(cache.New(how.cache(c)))
+	builder := config.NewBuilder(cache.New(how.cache(c))).At(how.at.clock(c.now))
 	if s.path == "" && c.pullSecrets != nil {
 		pulls, err := c.pullSecrets(s.clusterOptions)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -23,19 +24,23 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
 // DefaultValidator is the validator that is meant where a rule names none.
 const DefaultValidator = "default"
 
-// Builder builds snapshots. What outlives a snapshot is its own: the cache,
-// and the connections to registries as long as their settings stay the same.
+// Builder builds snapshots. What outlives a snapshot is its own: the cache, what
+// is known of notary servers' repositories, and the connections to registries as
+// long as their settings stay the same.
 type Builder struct {
 	cache    *cache.Cache
 	keychain authn.Keychain
 	pulls    builtin.PullSecrets
 	logins   *credentials.Set
+	notaries *notaryv1.State
+	now      func() time.Time
 
 	mu      sync.Mutex
 	client  *registry.Client
@@ -46,7 +51,7 @@ type Builder struct {
 
 // NewBuilder makes a Builder whose snapshots share the cache.
 func NewBuilder(c *cache.Cache) *Builder {
-	return &Builder{cache: c, keychain: cloud.New(), trusting: map[string]*registry.Client{}}
+	return &Builder{cache: c, keychain: cloud.New(), notaries: notaryv1.NewState(), trusting: map[string]*registry.Client{}}
 }
 
 // reached is a validator with the settings for registries: which digest a tag
@@ -103,6 +108,8 @@ func (b *Builder) Build(o Objects) Built {
 		Logins:      b.logins,
 		PullSecrets: b.pulls,
 		Keychain:    b.keychain,
+		Notaries:    b.notaries,
+		Now:         b.now,
 	})
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
@@ -201,16 +208,10 @@ func readCertificates(path, reference string, source trust.Source, errs *strict.
 	return text
 }
 
-// namedValidator is a validator of the configuration and how it resolves tags.
-type namedValidator struct {
-	builtin.Configured
-	resolver validator.Resolver
-}
-
 // buildValidators builds each validator; those with errors are in the map too,
 // as nil, so that rules that name them are not called wrong.
-func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[string]*namedValidator, strict.Errors) {
-	validators := map[string]*namedValidator{}
+func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[string]builtin.Configured, strict.Errors) {
+	validators := map[string]builtin.Configured{}
 	var errs strict.Errors
 	for i, config := range configs {
 		settings := strict.Object{Path: fmt.Sprintf("%s[%d]", validatorsKey, i), Fields: config.Settings}
@@ -225,9 +226,9 @@ func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[
 			errs.Add(settings.Key("type"), "%q is no type of validator%s", config.Type, strict.Suggest(config.Type, builtin.Types()))
 			continue
 		}
-		configured, resolver, bad := construct(config.Name, settings, deps)
+		configured, bad := construct(config.Name, settings, deps)
 		if errs = append(errs, bad...); len(bad) == 0 {
-			validators[config.Name] = &namedValidator{configured, resolver}
+			validators[config.Name] = configured
 		}
 	}
 	return validators, errs
@@ -235,7 +236,7 @@ func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[
 
 // buildRules compiles the policy and binds each rule to its validator. Rules
 // with the same validator and settings share one.
-func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedValidator, features feature.Settings, by string) (*policy.Policy, []verify.Rule, strict.Errors) {
+func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin.Configured, features feature.Settings, by string) (*policy.Policy, []verify.Rule, strict.Errors) {
 	var errs strict.Errors
 	patterns := make([]policy.Rule, len(configs))
 	rules := make([]verify.Rule, len(configs))
@@ -266,7 +267,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]*namedV
 }
 
 // bind makes a rule of a validator and the rule's settings for it.
-func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]*namedValidator, features feature.Settings, by string) (verify.Rule, strict.Errors) {
+func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]builtin.Configured, features feature.Settings, by string) (verify.Rule, strict.Errors) {
 	at := fmt.Sprintf("%s[%d]", policyKey, i)
 	rule := verify.Rule{ValidatorName: name}
 	mode, settings, errs := parseMode(strict.Object{Path: at + ".with", Fields: with})
@@ -283,12 +284,12 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 	if named == nil {
 		return rule, errs // whatever is wrong with it was said
 	}
-	bound, bad := named.Bind(settings)
+	bound, resolver, bad := named.Bind(settings)
 	if errs = append(errs, bad...); len(errs) > 0 {
 		return rule, errs
 	}
-	rule.PullSecrets = builtin.UsesPullSecrets(named.Configured)
-	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, named.resolver, cache.Retention{
+	rule.PullSecrets = builtin.UsesPullSecrets(named)
+	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, resolver, cache.Retention{
 		Expiry:  features.Cache.Expiry(),
 		Denials: features.Cache.CacheErrors,
 	})

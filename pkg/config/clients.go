@@ -1,6 +1,8 @@
 package config
 
 import (
+	"time"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
@@ -17,6 +19,13 @@ func (b *Builder) WithPullSecrets(p builtin.PullSecrets) *Builder {
 // own.
 func (b *Builder) WithLogins(set credentials.Set) *Builder {
 	b.logins = &set
+	return b
+}
+
+// At is the builder with another clock, by which the expiry of trust data is
+// judged.
+func (b *Builder) At(now func() time.Time) *Builder {
+	b.now = now
 	return b
 }
 

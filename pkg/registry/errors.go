@@ -19,6 +19,7 @@ import (
 // unreachable classifies why a request got no answer. It names hosts and never
 // whole URLs: those of redirects are often signed, and so credentials.
 func (g *guard) unreachable(ctx context.Context, host string, err error) *validator.Error {
+	who := called(ctx, host)
 	var (
 		classified *validator.Error
 		refused    *refusal
@@ -35,28 +36,28 @@ func (g *guard) unreachable(ctx context.Context, host string, err error) *valida
 	case errors.As(err, &over):
 		return over.classified()
 	case ctx.Err() != nil:
-		return late(host, ctx.Err())
+		return late(who, ctx.Err())
 	case errors.As(err, &refused):
-		return say("registry %s is not asked: %s", host, refused.why)
+		return say("%s is not asked: %s", who, refused.why)
 	case speaksPlainHTTP(err) && !g.hosts.insecure(host):
-		return say("registry %s speaks plain HTTP; %s", host, allowInsecure)
+		return say("%s speaks plain HTTP; %s", who, allowInsecure)
 	case errors.As(err, &untrusted):
-		return say("registry %s has a certificate that is not trusted (%s); if its certification authority is your own, "+
-			"put it into cert for that host under registries in config-policy", host, validator.Quote(untrusted.Err.Error()))
+		return say("%s has a certificate that is not trusted (%s); if its certification authority is your own, "+
+			"put it into cert for that host under registries in config-policy", who, validator.Quote(untrusted.Err.Error()))
 	case errors.As(err, &dns):
-		return say("registry %s cannot be found: %s", host, validator.Quote(dns.Err))
+		return say("%s cannot be found: %s", who, validator.Quote(dns.Err))
 	}
-	return say("registry %s cannot be reached: %s", host, connection(err))
+	return say("%s cannot be reached: %s", who, connection(err))
 }
 
 // oversized is an answer that is larger than its limit.
 type oversized struct {
-	host  string
+	who   string
 	limit int64
 }
 
 func (o *oversized) Error() string {
-	return fmt.Sprintf("registry %s sent more than the %d bytes that are allowed here", o.host, o.limit)
+	return fmt.Sprintf("%s sent more than the %d bytes that are allowed here", o.who, o.limit)
 }
 
 func (o *oversized) classified() *validator.Error {
@@ -64,10 +65,10 @@ func (o *oversized) classified() *validator.Error {
 }
 
 // unaffordable is the error for what the budget does not suffice for.
-func unaffordable(host string, err error) *validator.Error {
+func unaffordable(who string, err error) *validator.Error {
 	return &validator.Error{
 		Reason:  validator.RegistryUnavailable,
-		Message: fmt.Sprintf("what registry %s answers is not read: %v", host, err),
+		Message: fmt.Sprintf("what %s answers is not read: %v", who, err),
 		Err:     err,
 	}
 }
@@ -98,18 +99,18 @@ func connection(err error) string {
 }
 
 // late is the error of a call whose time was up.
-func late(host string, err error) *validator.Error {
+func late(who string, err error) *validator.Error {
 	return &validator.Error{
 		Reason:  validator.Timeout,
-		Message: fmt.Sprintf("registry %s did not answer in time; trying again may help", host),
+		Message: fmt.Sprintf("%s did not answer in time; trying again may help", who),
 		Err:     err,
 	}
 }
 
 // classify makes an error that came out of go-containerregistry or a memo one
-// of ours; what is what it was about, and who the registry took us for. A status outweighs a failed connection:
-// of plain HTTP and TLS, only one can have been answered.
-func classify(host, what string, who as, err error) *validator.Error {
+// of ours; who was asked for what, and who they took us for. A status outweighs a
+// failed connection: of plain HTTP and TLS, only one can have been answered.
+func classify(who, what string, us as, err error) *validator.Error {
 	var (
 		answered   *transport.Error
 		over       *oversized
@@ -117,20 +118,34 @@ func classify(host, what string, who as, err error) *validator.Error {
 	)
 	switch {
 	case errors.As(err, &answered):
-		return refusedBy(host, what, answered.StatusCode, codeOf(answered.Errors), who)
+		return refusedBy(who, what, answered.StatusCode, codeOf(answered.Errors), us)
 	case errors.As(err, &over):
 		return over.classified()
 	case errors.As(err, &classified):
 		return classified
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return late(host, err)
+		return late(who, err)
 	}
 	// The text is not repeated: it may quote a token.
 	return &validator.Error{
 		Reason:  validator.RegistryUnavailable,
-		Message: fmt.Sprintf("registry %s answered in a way that cannot be understood when asked for %s", host, what),
+		Message: fmt.Sprintf("%s answered in a way that cannot be understood when asked for %s", who, what),
 	}
 }
+
+// called is what messages call a host.
+func called(ctx context.Context, host string) string {
+	noun, ok := ctx.Value(nounKey{}).(string)
+	if !ok {
+		noun = registryNoun
+	}
+	return noun + " " + host
+}
+
+// nounKey is for what is asked, where that is no registry.
+type nounKey struct{}
+
+const registryNoun = "registry"
 
 // as is whom a registry takes us for.
 type as string
@@ -142,7 +157,7 @@ const (
 )
 
 // refusedBy is the error for an answer whose status is not success.
-func refusedBy(host, what string, status int, code string, who as) *validator.Error {
+func refusedBy(who, what string, status int, code string, us as) *validator.Error {
 	said := fmt.Sprint(status)
 	if code != "" {
 		said += " " + code
@@ -150,13 +165,13 @@ func refusedBy(host, what string, status int, code string, who as) *validator.Er
 	switch {
 	case status == http.StatusTooManyRequests, code == string(transport.TooManyRequestsErrorCode):
 		return validator.Errorf(validator.RegistryThrottled,
-			"registry %s throttles us (%s) when asked for %s; try again later, or give it credentials with a higher limit", host, said, what)
+			"%s throttles us (%s) when asked for %s; try again later, or give it credentials with a higher limit", who, said, what)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return validator.Errorf(validator.RegistryUnauthorized,
-			"registry %s refuses access (%s) to %s: either it does not exist there, or %s", host, said, what, who)
+			"%s refuses access (%s) to %s: either it does not exist there, or %s", who, said, what, us)
 	}
 	return validator.Errorf(validator.RegistryUnavailable,
-		"registry %s answered %s when asked for %s; trying again later may help", host, said, what)
+		"%s answered %s when asked for %s; trying again later may help", who, said, what)
 }
 
 // codes are the error codes that are worth quoting: OCI distribution

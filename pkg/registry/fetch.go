@@ -16,6 +16,7 @@ type question struct {
 	query  string
 	accept string
 	limit  int64 // bytes of the answer's body
+	fresh  bool  // past all caches on the way
 }
 
 // answer is a response that was read whole.
@@ -50,10 +51,13 @@ func (c *Client) send(ctx context.Context, t target, s *session, q question) (*a
 	at := url.URL{Scheme: s.scheme, Host: s.host, Path: "/v2/" + t.repository + "/" + q.path, RawQuery: q.query}
 	req, err := http.NewRequestWithContext(withLimit(ctx, q.limit), q.method, at.String(), nil)
 	if err != nil {
-		return nil, classify(t.host, q.path, s.as, err)
+		return nil, classify(called(ctx, t.host), q.path, s.as, err)
 	}
 	if q.accept != "" {
 		req.Header.Set("Accept", q.accept)
+	}
+	if q.fresh {
+		req.Header.Set("Cache-Control", "no-cache") // RFC 9111, section 5.2.1.4
 	}
 	resp, err := (&http.Client{Transport: authorized{session: s, guard: c.guard}}).Do(req)
 	if err != nil {
@@ -75,5 +79,5 @@ func (c *Client) send(ctx context.Context, t target, s *session, q question) (*a
 
 // refused is the error for an answer that is not success.
 func (g *answer) refused(t target, what string) error {
-	return refusedBy(t.host, what, g.status, codeIn(g.body), g.as)
+	return refusedBy(registryNoun+" "+t.host, what, g.status, codeIn(g.body), g.as)
 }

@@ -113,7 +113,7 @@ func (g *guard) once(host string, req *http.Request) (*http.Response, error) {
 	pay := accountOf(req.Context())
 	header := headerBytes(resp.Header)
 	if err := pay.take(header); err != nil {
-		return nil, unaffordable(host, err)
+		return nil, unaffordable(called(req.Context(), host), err)
 	}
 	failed, limit := resp.StatusCode >= 300, limitOf(req.Context())
 	if failed {
@@ -122,11 +122,11 @@ func (g *guard) once(host string, req *http.Request) (*http.Response, error) {
 	body, err := pay.readAtMost(limit, resp.Body)
 	switch {
 	case errors.Is(err, errExhausted):
-		err = unaffordable(host, err)
+		err = unaffordable(called(req.Context(), host), err)
 	case failed:
 		err = nil
 	case err == nil && int64(len(body)) > limit:
-		err = &oversized{host: host, limit: limit}
+		err = &oversized{who: called(req.Context(), host), limit: limit}
 	}
 	if err != nil {
 		pay.giveBack(header + int64(cap(body)))

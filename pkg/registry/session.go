@@ -67,7 +67,7 @@ func (a *Access) session(ctx context.Context, t target) (*session, error) {
 		return a.open(ctx, t)
 	})
 	if err != nil {
-		return nil, classify(t.host, "access to "+t.repository, unasked, err)
+		return nil, classify(called(ctx, t.host), "access to "+t.repository, unasked, err)
 	}
 	return s, nil
 }
@@ -95,19 +95,19 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 	if !strings.EqualFold(challenge.Scheme, "bearer") || login.RegistryToken != "" {
 		if s.authorization = header(login); len(s.authorization) > maxAuthorization {
 			return nil, 0, validator.Errorf(validator.RegistryUnauthorized,
-				"the pull credentials for registry %s are longer than the %d bytes that are allowed; check the pull secrets", t.host, maxAuthorization)
+				"the pull credentials for %s are longer than the %d bytes that are allowed; check the pull secrets", called(ctx, t.host), maxAuthorization)
 		}
 		return s, loginLifetime, nil
 	}
 	token, err := transport.Exchange(ctx, t.registry, authn.FromConfig(*login), a.client.guard,
 		[]string{t.registry.Repo(t.repository).Scope(transport.PullScope)}, challenge)
 	if err != nil {
-		return nil, 0, classify(t.host, "a token for "+t.repository, s.as, err)
+		return nil, 0, classify(called(ctx, t.host), "a token for "+t.repository, s.as, err)
 	}
 	bearer := cmp.Or(token.AccessToken, token.Token)
 	if len(bearer) > maxAuthorization {
 		return nil, 0, validator.Errorf(validator.RegistryUnavailable,
-			"registry %s gives out a token for %s that is longer than the %d bytes that are allowed", t.host, t.repository, maxAuthorization)
+			"%s gives out a token for %s that is longer than the %d bytes that are allowed", called(ctx, t.host), t.repository, maxAuthorization)
 	}
 	s.authorization = "Bearer " + bearer
 	return s, tokenLifetime(token.ExpiresIn), nil
@@ -121,11 +121,11 @@ func (c *Client) ping(ctx context.Context, t target) (*transport.Challenge, erro
 		defer closeAccount()
 		challenge, err := transport.Ping(ctx, t.registry, c.guard)
 		if err != nil {
-			return nil, 0, classify(t.host, "its API", unasked, err)
+			return nil, 0, classify(called(ctx, t.host), "its API", unasked, err)
 		}
 		if challengeBytes(challenge) > maxChallenge {
 			return nil, 0, validator.Errorf(validator.RegistryUnavailable,
-				"registry %s says in more than the %d bytes that are allowed where to get a token", t.host, maxChallenge)
+				"%s says in more than the %d bytes that are allowed where to get a token", called(ctx, t.host), maxChallenge)
 		}
 		return trimmed(challenge), pingLifetime, nil
 	})
@@ -164,14 +164,14 @@ func (a *Access) login(ctx context.Context, t target) (*authn.AuthConfig, error)
 	var classified *validator.Error
 	switch {
 	case ctx.Err() != nil:
-		return nil, late(t.host, ctx.Err())
+		return nil, late(called(ctx, t.host), ctx.Err())
 	case errors.As(err, &classified):
 		return nil, classified // by a keychain of ours, which knows what may be said
 	}
 	// The text is not repeated: it may quote credentials.
 	return nil, &validator.Error{
 		Reason:  validator.RegistryUnauthorized,
-		Message: "the pull credentials for registry " + t.host + " cannot be read; check the pull secrets",
+		Message: "the pull credentials for " + called(ctx, t.host) + " cannot be read; check the pull secrets",
 		Err:     err,
 	}
 }

@@ -29,8 +29,13 @@ const (
 
 // FromSecret reads the entries of a Secret of ours; name is for messages. What
 // is wrong is told to those who need it.
-func FromSecret(name string, entries map[string][]byte) Set {
-	return read(name, entries, dockerConfigKey, legacyConfigKey, connaisseurKey, basicPasswordKey)
+func FromSecret(name string, entries map[string][]byte) Set { return FromSecretFor("", name, entries) }
+
+// FromSecretFor is FromSecret where a user and a password that no registry is
+// named beside are for this host.
+func FromSecretFor(host, name string, entries map[string][]byte) Set {
+	r := reader{name: name, host: host}
+	return r.readAll(entries, dockerConfigKey, legacyConfigKey, connaisseurKey, basicPasswordKey)
 }
 
 // FromPullSecret reads a Secret that Pods are pulled with, which has only
@@ -46,6 +51,10 @@ func FromDockerConfig(name string, text []byte) Set {
 
 func read(name string, entries map[string][]byte, formats ...string) Set {
 	r := reader{name: name}
+	return r.readAll(entries, formats...)
+}
+
+func (r *reader) readAll(entries map[string][]byte, formats ...string) Set {
 	known, size := false, 0
 	for _, key := range slices.Sorted(maps.Keys(entries)) {
 		sum := sha256.Sum256(entries[key])
@@ -96,6 +105,7 @@ func Missing(name, why string) Set {
 // reader makes a set out of a Secret.
 type reader struct {
 	name string
+	host string // where a login is for that says nothing about it; "" for nowhere
 	set  Set
 }
 
@@ -198,6 +208,9 @@ func (r *reader) basic(entries map[string][]byte) {
 }
 
 func (r *reader) named(entry, registry, user, password string) {
+	if registry == "" {
+		registry = r.host
+	}
 	switch {
 	case registry == "":
 		r.fail("beside its entry %s no registry is named, and a password is not for every registry; put the host into the entry %s, or use %s",

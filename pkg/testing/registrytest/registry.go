@@ -43,6 +43,7 @@ type Registry struct {
 	faults []*fault
 	tokens map[string]grant
 	issued int
+	trust  map[string]map[string][]byte // by repository and file
 
 	signing   sync.Mutex
 	attached  map[string][]layer      // by repository:tag of legacy signatures and attestations
@@ -170,6 +171,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.serveToken(w, req)
 	case !r.allowed(req):
 		r.challenge(w, req)
+	case kind == TrustDataGet:
+		r.serveTrustData(w, req)
 	case kind == ReferrersGet && r.settings.referrers:
 		r.serveReferrers(w, req)
 	case r.settings.noDigest:
@@ -190,7 +193,7 @@ func (w withoutDigest) WriteHeader(status int) {
 // repositoryOf is the repository that a path is about, or "".
 func repositoryOf(path string) string {
 	path = strings.TrimPrefix(path, "/v2/")
-	for _, part := range []string{"/manifests/", "/blobs/", "/tags/", "/referrers/"} {
+	for _, part := range []string{"/manifests/", "/blobs/", "/tags/", "/referrers/", trustPath} {
 		if i := strings.LastIndex(path, part); i >= 0 {
 			return path[:i]
 		}

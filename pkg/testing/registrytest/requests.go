@@ -16,6 +16,7 @@ const (
 	ManifestGet  Kind = "GET manifest"
 	BlobGet      Kind = "GET blob"
 	ReferrersGet Kind = "GET referrers"
+	TrustDataGet Kind = "GET trust data"
 	Other        Kind = "other"
 )
 
@@ -97,6 +98,8 @@ func kindOf(req *http.Request) Kind {
 		return Ping
 	case path == tokenPath:
 		return Token
+	case strings.Contains(path, trustPath) && req.Method == http.MethodGet:
+		return TrustDataGet
 	case strings.Contains(path, "/manifests/") && req.Method == http.MethodHead:
 		return ManifestHead
 	case strings.Contains(path, "/manifests/") && req.Method == http.MethodGet:

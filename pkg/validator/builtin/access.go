@@ -43,13 +43,16 @@ type access struct {
 	pull     bool
 	pulls    PullSecrets
 	keychain authn.Keychain
+	// server is the notary server that is asked, and not registries; "" for none.
+	server string
 	// by identifies all of it.
 	by string
 }
 
-// access reads a validator's settings for it.
-func (d Dependencies) access(settings strict.Object, config registry.AccessConfig) (*access, strict.Errors) {
-	a := &access{client: d.Registry, pull: config.Auth.UseImagePullSecrets, pulls: d.PullSecrets}
+// access reads a validator's settings for it, and for the notary server that it
+// asks; "" for none.
+func (d Dependencies) access(server string, settings strict.Object, config registry.AccessConfig) (*access, strict.Errors) {
+	a := &access{client: d.Registry, pull: config.Auth.UseImagePullSecrets, pulls: d.PullSecrets, server: server}
 	var errs strict.Errors
 	by := []string{fmt.Sprintf("pull secrets %t keychain %t", a.pull, config.Auth.UseKeychain)}
 	if config.Cert != "" {
@@ -63,7 +66,7 @@ func (d Dependencies) access(settings strict.Object, config registry.AccessConfi
 		if len(validation.IsDNS1123Subdomain(config.Auth.SecretName)) > 0 {
 			errs.Add(settings.Key("auth.secretName"), "%.60q cannot be the name of a Secret", config.Auth.SecretName)
 		}
-		set := d.read(config.Auth.SecretName)
+		set := d.read(server, config.Auth.SecretName)
 		a.secret = &set
 		by = append(by, "secret "+set.ID())
 	} else if auth, ok := settings.Fields["auth"].(map[string]any); ok && auth["secretName"] != nil {
@@ -124,8 +127,8 @@ func checkCertificates(pem []byte) error {
 }
 
 // read reads a Secret of ours. That it is not there concerns nobody but those
-// who need it.
-func (d Dependencies) read(name string) credentials.Set {
+// who need it. host is what a login is for that names no registry.
+func (d Dependencies) read(host, name string) credentials.Set {
 	called := "Secret " + name + " (auth.secretName)"
 	if d.Secrets == nil {
 		return credentials.Missing(called, "there are no Secrets here")
@@ -138,7 +141,7 @@ func (d Dependencies) read(name string) credentials.Set {
 		}
 		return credentials.Missing(called, why)
 	}
-	return credentials.FromSecret(called, entries)
+	return credentials.FromSecretFor(host, called, entries)
 }
 
 // as is what the validator sees for the identity. The error is a
@@ -165,6 +168,9 @@ func (a *access) as(ctx context.Context, who validator.Identity) (*registry.Acce
 	}
 	if len(chain) == 0 {
 		return a.client.As(nil, ""), nil
+	}
+	if a.server != "" {
+		return a.client.As(serverLogins{a.server, chain, a.secret}, id), nil
 	}
 	return a.client.As(chain, id), nil
 }

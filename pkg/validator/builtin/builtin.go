@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -15,14 +16,16 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/cosign"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 )
 
 // Configured is a validator of the configuration, yet without the settings of
 // a rule.
 type Configured interface {
-	// Bind takes the settings of a rule.
-	Bind(with strict.Object) (validator.Validator, strict.Errors)
+	// Bind takes the settings of a rule. The resolver resolves tags as the
+	// validator sees them.
+	Bind(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors)
 }
 
 // Dependencies is what validators are built from.
@@ -42,16 +45,22 @@ type Dependencies struct {
 	PullSecrets PullSecrets
 	// Keychain has those of the clouds.
 	Keychain authn.Keychain
+	// Notaries is what is known of notary servers' repositories; nil for nothing.
+	Notaries *notaryv1.State
+	// Now is the clock that the expiry of trust data is judged by; time.Now if
+	// nil.
+	Now func() time.Time
 }
 
 // Constructor builds a validator of one type. settings holds the
 // configuration's keys for it but name and type.
-type Constructor func(name string, settings strict.Object, deps Dependencies) (Configured, validator.Resolver, strict.Errors)
+type Constructor func(name string, settings strict.Object, deps Dependencies) (Configured, strict.Errors)
 
 // constructors maps the type in the configuration to its constructor.
 var constructors = map[string]Constructor{
-	static.Type: newStatic,
-	cosign.Type: newCosign,
+	static.Type:   newStatic,
+	cosign.Type:   newCosign,
+	notaryv1.Type: newNotaryV1,
 }
 
 // Lookup finds the constructor of a type.
@@ -63,16 +72,19 @@ func Lookup(name string) (Constructor, bool) {
 // Types lists the types there are.
 func Types() []string { return slices.Sorted(maps.Keys(constructors)) }
 
-func newStatic(name string, settings strict.Object, deps Dependencies) (Configured, validator.Resolver, strict.Errors) {
-	configured, errs := static.New(name, settings)
-	return configured, resolver{deps.Registry.As(nil, "")}, errs
+func newStatic(name string, settings strict.Object, deps Dependencies) (Configured, strict.Errors) {
+	v, errs := static.New(name, settings)
+	return configured{bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+		bound, errs := v.Bind(with)
+		return bound, resolver{deps.Registry.As(nil, "")}, errs
+	}}, errs
 }
 
-func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured, validator.Resolver, strict.Errors) {
+func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured, strict.Errors) {
 	var through *access
 	open := func(settings strict.Object, config registry.AccessConfig) (cosign.Access, strict.Errors) {
 		var errs strict.Errors
-		through, errs = deps.access(settings, config)
+		through, errs = deps.access("", settings, config)
 		return func(ctx context.Context, who validator.Identity) (cosign.Registry, error) {
 			as, err := through.as(ctx, who)
 			if err != nil {
@@ -81,14 +93,50 @@ func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured,
 			return as, nil
 		}, errs
 	}
-	configured, errs := cosign.New(settings, cosign.Dependencies{Trust: deps.Trust, Open: open})
+	v, errs := cosign.New(settings, cosign.Dependencies{Trust: deps.Trust, Open: open})
 	if len(errs) > 0 {
-		return nil, nil, errs
+		return nil, errs
 	}
-	return reaching{configured, through}, configured, nil
+	return configured{access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+		bound, errs := v.Bind(with)
+		return bound, v, errs
+	}}, nil
 }
 
-// resolver resolves tags with a validator's access to registries.
+func newNotaryV1(_ string, settings strict.Object, deps Dependencies) (Configured, strict.Errors) {
+	var through *access
+	open := func(server string, settings strict.Object, config registry.AccessConfig) (notaryv1.Access, strict.Errors) {
+		var errs strict.Errors
+		through, errs = deps.access(server, settings, config)
+		return func(ctx context.Context, who validator.Identity) (notaryv1.Server, error) {
+			as, err := through.as(ctx, who)
+			if err != nil {
+				return nil, err
+			}
+			return as, nil
+		}, errs
+	}
+	needs := notaryv1.Dependencies{Trust: deps.Trust, Open: open, State: deps.Notaries, Now: deps.Now}
+	if needs.State == nil {
+		needs.State = notaryv1.NewState()
+	}
+	if needs.Now == nil {
+		needs.Now = time.Now
+	}
+	v, errs := notaryv1.New(settings, needs)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return configured{access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+		bound, errs := v.Bind(with)
+		if len(errs) > 0 {
+			return nil, nil, errs
+		}
+		return bound, bound, nil
+	}}, nil
+}
+
+// resolver resolves tags with the validator's access to registries.
 type resolver struct{ access *registry.Access }
 
 func (r resolver) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {

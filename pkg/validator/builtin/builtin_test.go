@@ -15,7 +15,7 @@ import (
 
 func TestEveryTypeThatIsListedIsFoundAndRefusesAnEmptyConfiguration(t *testing.T) {
 	t.Parallel()
-	if diff := cmp.Diff([]string{"cosign", "static"}, builtin.Types()); diff != "" {
+	if diff := cmp.Diff([]string{"cosign", "notaryv1", "static"}, builtin.Types()); diff != "" {
 		t.Error(diff)
 	}
 	client, err := registry.New(registry.Options{})
@@ -27,7 +27,7 @@ func TestEveryTypeThatIsListedIsFoundAndRefusesAnEmptyConfiguration(t *testing.T
 		if !ok {
 			t.Fatalf("%s is not found", name)
 		}
-		if _, _, errs := construct("x", strict.Object{Path: "validators[0]"}, builtin.Dependencies{Registry: client}); len(errs) == 0 {
+		if _, errs := construct("x", strict.Object{Path: "validators[0]"}, builtin.Dependencies{Registry: client}); len(errs) == 0 {
 			t.Errorf("%s accepts an empty configuration", name)
 		}
 	}
@@ -57,7 +57,15 @@ func TestT31EveryTypeComesWithAResolver(t *testing.T) {
 		"cosign": {"trustRoots": []any{map[string]any{"name": "default", "key": string(registrytest.PublicPEM(t, key))}}},
 	} {
 		construct, _ := builtin.Lookup(name)
-		_, resolver, errs := construct("x", strict.Object{Fields: fields}, builtin.Dependencies{Registry: client})
+		configured, errs := construct("x", strict.Object{Fields: fields}, builtin.Dependencies{Registry: client})
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		with := strict.Object{}
+		if name == "cosign" {
+			with.Fields = map[string]any{"verifyInTransparencyLog": false}
+		}
+		_, resolver, errs := configured.Bind(with)
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}

@@ -2,9 +2,13 @@ package builtin
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
@@ -30,19 +34,57 @@ func (k keychains) ResolveContext(ctx context.Context, of authn.Resource) (authn
 	return authn.Anonymous, nil
 }
 
-// reaching is a validator with its access: what it finds depends on that too.
-type reaching struct {
-	Configured
+// serverLogins are the logins for a notary server: its own, or else those of the
+// image's registry, since the two share their users where they belong together.
+// To another host than the registry itself only go those of the Secret that the
+// validator names.
+type serverLogins struct {
+	server string
+	all    keychains
+	secret *credentials.Set
+}
+
+var _ authn.ContextKeychain = serverLogins{}
+
+// Resolve implements authn.Keychain.
+func (l serverLogins) Resolve(of authn.Resource) (authn.Authenticator, error) {
+	return l.ResolveContext(context.Background(), of)
+}
+
+// ResolveContext implements authn.ContextKeychain for SERVER/REGISTRY/REPOSITORY.
+func (l serverLogins) ResolveContext(ctx context.Context, of authn.Resource) (authn.Authenticator, error) {
+	if found, err := l.all.ResolveContext(ctx, of); err != nil || found != authn.Anonymous {
+		return found, err
+	}
+	repository, err := name.NewRepository(strings.TrimPrefix(of.String(), of.RegistryStr()+"/"))
+	switch {
+	case err != nil: // it is no name of an image
+		return authn.Anonymous, nil //nolint:nilerr // and so nobody has a login for it
+	case image.CanonicalHost(repository.RegistryStr()) == l.server:
+		return l.all.ResolveContext(ctx, repository)
+	case l.secret != nil:
+		return l.secret.ResolveContext(ctx, repository)
+	}
+	return authn.Anonymous, nil
+}
+
+// configured is a validator with its access, if it has one: what it finds
+// depends on that too.
+type configured struct {
+	bind   func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors)
 	access *access
 }
 
 // Bind implements Configured.
-func (r reaching) Bind(with strict.Object) (validator.Validator, strict.Errors) {
-	bound, errs := r.Configured.Bind(with)
+func (c configured) Bind(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+	bound, resolver, errs := c.bind(with)
 	if len(errs) > 0 {
-		return nil, errs
+		return nil, nil, errs
 	}
-	return fingerprinted{bound, r.access.by}, nil
+	if c.access != nil {
+		bound = fingerprinted{bound, c.access.by}
+	}
+	return bound, resolver, nil
 }
 
 type fingerprinted struct {
@@ -58,6 +100,6 @@ func (f fingerprinted) Fingerprint() string {
 // UsesPullSecrets tells whether a validator uses the pull secrets of workloads,
 // so that its results are for those who have the same ones.
 func UsesPullSecrets(c Configured) bool {
-	r, ok := c.(reaching)
-	return ok && r.access.pull
+	with, ok := c.(configured)
+	return ok && with.access != nil && with.access.pull
 }

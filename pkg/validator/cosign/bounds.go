@@ -1,10 +1,6 @@
 package cosign
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
@@ -15,40 +11,22 @@ import (
 
 	"github.com/digitorus/pkcs7"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 )
 
-// What comes with a signature is looked at by libraries that verify with the
-// keys they find there, before anybody knows whether to trust them. So these
-// keys are bounded first: a verification with an RSA key of 100 kB takes half a
-// minute, in which no deadline is looked at.
-const (
-	maxRSABits     = 8192
-	maxRSAExponent = 1<<16 + 1
-	// maxBrought bounds the certificates that come with a signature, and with
-	// each of its timestamps.
-	maxBrought = 16
-)
-
-// checkPublic refuses keys that are costly to verify with.
-func checkPublic(public crypto.PublicKey) error {
-	switch key := public.(type) {
-	case *rsa.PublicKey:
-		if key.N.BitLen() > maxRSABits || key.E > maxRSAExponent {
-			return fmt.Errorf("an RSA key of %d bits is larger than the %d bits that are allowed", key.N.BitLen(), maxRSABits)
-		}
-		return nil
-	case *ecdsa.PublicKey, ed25519.PublicKey:
-		return nil
-	}
-	return fmt.Errorf("a key of type %T is not supported", public)
-}
+// maxBrought bounds the certificates that come with a signature, and with each
+// of its timestamps. What comes with a signature is looked at by libraries that
+// verify with the keys they find there, before anybody knows whether to trust
+// them; so these are checked first.
+const maxBrought = 16
 
 func checkCertificates(certificates []*x509.Certificate) error {
 	if len(certificates) > maxBrought {
 		return fmt.Errorf("more than the %d certificates that are allowed", maxBrought)
 	}
 	for _, c := range certificates {
-		if err := checkPublic(c.PublicKey); err != nil {
+		if err := trust.CheckPublic(c.PublicKey); err != nil {
 			return err
 		}
 	}
@@ -66,13 +44,13 @@ func checkKeyPEM(text []byte) error {
 
 func checkKeyDER(der []byte) error {
 	if c, err := x509.ParseCertificate(der); err == nil {
-		return checkPublic(c.PublicKey)
+		return trust.CheckPublic(c.PublicKey)
 	}
 	public, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return fmt.Errorf("the signer of a log entry cannot be read: %w", err)
 	}
-	return checkPublic(public)
+	return trust.CheckPublic(public)
 }
 
 // entryFields are the fields of the entries that logs make of what cosign signs,

@@ -1,0 +1,122 @@
+package dct
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/data"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// The roles that every repository has. Delegations are called targets/NAME.
+const (
+	RootRole      = "root"
+	TimestampRole = "timestamp"
+	SnapshotRole  = "snapshot"
+	TargetsRole   = "targets"
+)
+
+const (
+	// MaxRootBytes and MaxTimestampBytes bound files of which nothing is known
+	// before they are read; honest ones take 3 KiB and 1 KiB.
+	MaxRootBytes      = 256 << 10
+	MaxTimestampBytes = 64 << 10
+	// MaxSnapshotBytes and MaxTargetsBytes bound the others, in which a
+	// delegation takes 300 bytes and a tag 100 to 200.
+	MaxSnapshotBytes = 1 << 20
+	MaxTargetsBytes  = 4 << 20
+
+	// A value takes far more memory than the few bytes that it may be written
+	// in: a root has about 100.
+	maxRootValues  = 10_000
+	maxOtherValues = 300_000
+
+	// maxSignatures, maxKeys and maxRoles bound the items of one file.
+	maxSignatures = 64
+	maxKeys       = 1024
+	maxRoles      = 1024
+)
+
+// header is what all files have.
+type header struct {
+	Type    string    `json:"_type"`
+	Version int64     `json:"version"`
+	Expires time.Time `json:"expires"`
+}
+
+// document is a file that was read, and not verified.
+type document struct {
+	header
+	role   string
+	signed data.Signed // in canonical form
+}
+
+// read reads a file of a role. What it holds is read into content, out of the
+// canonical form of what was signed.
+func read(role string, raw []byte, content any) (*document, *validator.Error) {
+	d, err := decode(role, raw, content)
+	if err != nil {
+		return nil, validator.Errorf(validator.InvalidTrustData, "the %s of its trust data cannot be read: %s", role, validator.Quote(err.Error()))
+	}
+	return d, nil
+}
+
+func decode(role string, raw []byte, content any) (*document, error) {
+	most := maxOtherValues
+	if role == RootRole || role == TimestampRole {
+		most = maxRootValues
+	}
+	if n := bytes.Count(raw, []byte{','}) + bytes.Count(raw, []byte{'['}) + bytes.Count(raw, []byte{'{'}); n > most {
+		return nil, fmt.Errorf("it has more than %d values", most)
+	}
+	var file struct {
+		Signed     json.RawMessage `json:"signed"`
+		Signatures []struct {
+			KeyID string `json:"keyid"`
+			Sig   []byte `json:"sig"`
+		} `json:"signatures"`
+	}
+	if err := json.Unmarshal(raw, &file); err != nil {
+		return nil, err
+	}
+	switch {
+	case !bytes.HasPrefix(file.Signed, []byte("{")):
+		return nil, errors.New("nothing in it is signed")
+	case len(file.Signatures) > maxSignatures:
+		return nil, fmt.Errorf("it has more than %d signatures", maxSignatures)
+	}
+	canonical, err := cjson.EncodeCanonical(file.Signed)
+	if err != nil {
+		return nil, err
+	}
+	d := &document{role: role, signed: data.Signed{Signed: canonical}}
+	seen := map[string]bool{}
+	for _, s := range file.Signatures {
+		if seen[s.KeyID] {
+			return nil, errors.New("it has two signatures of the same key")
+		}
+		seen[s.KeyID] = true
+		d.signed.Signatures = append(d.signed.Signatures, data.Signature{KeyID: s.KeyID, Signature: s.Sig})
+	}
+	if err := json.Unmarshal(canonical, &d.header); err != nil {
+		return nil, err
+	}
+	return d, json.Unmarshal(canonical, content)
+}
+
+// current refuses a file that has expired.
+func (d *document) current(now time.Time) *validator.Error {
+	if !now.Before(d.Expires) {
+		return expired(d.role, d.Expires)
+	}
+	return nil
+}
+
+func expired(role string, when time.Time) *validator.Error {
+	return validator.Errorf(validator.Expired, "the %s of its trust data expired at %s", role, when.UTC().Format(time.RFC3339))
+}
