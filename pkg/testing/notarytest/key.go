@@ -147,3 +147,10 @@ func hash(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// WithWire is a key that the metadata describes in another way, under the ID that
+// belongs to that.
+func WithWire(tb TB, k *Key, wire map[string]any) *Key {
+	tb.Helper()
+	return &Key{ID: hash(canonical(tb, wire)), Wire: wire, signer: k.signer}
+}
