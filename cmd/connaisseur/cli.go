@@ -27,6 +27,9 @@ type environment struct {
 	pullSecrets func(clusterOptions) (builtin.PullSecrets, error)
 	// secrets reads those of a cluster, in any namespace.
 	secrets func(clusterOptions) (secretReader, error)
+	// forget has the versions forgotten that the replicas of a cluster have seen of
+	// a repository's trust data, and tells whether there were any.
+	forget func(ctx context.Context, o clusterOptions, server, repository string) (bool, error)
 	// build tells what the program was built from.
 	build func() (*debug.BuildInfo, bool)
 }
@@ -83,7 +86,7 @@ cluster of your kubeconfig.`,
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.AddCommand(c.verify(), c.admit(), c.explain(), c.lint(), c.version())
+	root.AddCommand(c.verify(), c.admit(), c.explain(), c.lint(), c.rootKey(), c.forgetVersions(), c.version())
 	return root
 }
 

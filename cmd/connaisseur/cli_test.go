@@ -19,7 +19,7 @@ func TestCompletion(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"commands":                {[]string{""}, []string{"verify", "admit", "explain", "lint", "version"}},
+		"commands":                {[]string{""}, []string{"verify", "admit", "explain", "lint", "root-key", "forget", "version"}},
 		"output formats":          {[]string{"verify", "--output", ""}, []string{"text\njson\nyaml\n:4"}},
 		"output formats of admit": {[]string{"admit", "-o", ""}, []string{"yaml\njson\n:4"}},
 		"an image is no file":     {[]string{"verify", ""}, []string{":4"}},

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
@@ -68,4 +70,27 @@ func connect(o clusterOptions) (kubernetes.Interface, error) {
 		return nil, fmt.Errorf("the cluster cannot be reached: %w", err)
 	}
 	return client, nil
+}
+
+// forgetIn changes the ConfigMap in which replicas tell one another what they have
+// seen, with the rights of the user.
+func forgetIn(ctx context.Context, o clusterOptions, server, repository string) (known bool, err error) {
+	client, err := connect(o)
+	if err != nil {
+		return false, err
+	}
+	maps := client.CoreV1().ConfigMaps(o.namespace)
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		cm, err := maps.Get(ctx, config.VersionsName, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		out, err := config.ForgetVersions(cm, server, repository)
+		if known = out != nil; err != nil || !known {
+			return err
+		}
+		_, err = maps.Update(ctx, out, metav1.UpdateOptions{})
+		return err
+	})
+	return known, err
 }

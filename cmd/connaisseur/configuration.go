@@ -24,14 +24,19 @@ type source struct {
 // addSource adds the flags for where the configuration is.
 func addSource(cmd *cobra.Command) *source {
 	s := &source{command: cmd}
+	cmd.Flags().StringVar(&s.path, "config", "", "file or folder of Kubernetes YAML with the ConfigMaps (and Secrets) of the configuration; without it, the cluster's are read")
+	addCluster(cmd, &s.clusterOptions)
+	return s
+}
+
+// addCluster adds the flags for which cluster.
+func addCluster(cmd *cobra.Command, o *clusterOptions) {
 	flags := cmd.Flags()
-	flags.StringVar(&s.path, "config", "", "file or folder of Kubernetes YAML with the ConfigMaps (and Secrets) of the configuration; without it, the cluster's are read")
-	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, $KUBECONFIG or ~/.kube/config")
-	flags.StringVar(&s.context, "context", "", "context of the kubeconfig")
-	flags.StringVar(&s.namespace, "system-namespace", config.DefaultNamespace, "namespace where Connaisseur and its configuration are")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, $KUBECONFIG or ~/.kube/config")
+	flags.StringVar(&o.context, "context", "", "context of the kubeconfig")
+	flags.StringVar(&o.namespace, "system-namespace", config.DefaultNamespace, "namespace where Connaisseur and its configuration are")
 	complete(cmd, "context", cobra.NoFileCompletions)
 	complete(cmd, "system-namespace", cobra.NoFileCompletions)
-	return s
 }
 
 // read reads the configuration's objects.
@@ -87,6 +92,9 @@ func (s *source) build(ctx context.Context, c *cli, how *effort, material config
 		objects.Elsewhere = material
 	}
 	builder := config.NewBuilder(cache.New(how.cache(c))).At(how.at.clock(c.now))
+	if err := builder.Recall(objects); err != nil {
+		fmt.Fprintf(c.err, "warning: %v\n", err)
+	}
 	if s.path == "" && c.pullSecrets != nil {
 		pulls, err := c.pullSecrets(s.clusterOptions)
 		if err != nil {

@@ -19,7 +19,7 @@ func main() {
 		out:     os.Stdout,
 		err:     os.Stderr,
 		now:     time.Now,
-		cluster: readCluster, pullSecrets: pullSecretsOf, secrets: secretsOf,
+		cluster: readCluster, pullSecrets: pullSecretsOf, secrets: secretsOf, forget: forgetIn,
 		build: debug.ReadBuildInfo,
 	}).run(ctx, os.Args[1:])
 	stop()

@@ -49,6 +49,7 @@ type watcher struct {
 	events      record.EventRecorder
 	logger      *zap.SugaredLogger
 	restored    bool                   // what was kept has been looked at
+	recalled    string                 // the version of the ConfigMap that was recalled last
 	good        atomic.Pointer[Change] // the newest good configuration, until it is kept
 }
 
@@ -77,6 +78,7 @@ func NewController(store *Store, material Material, instruments *observability.I
 		_, _ = configMaps.Informer().AddEventHandler(offer) // fails for a stopped informer only
 		_, _ = secrets.Informer().AddEventHandler(offer)
 		material.OnChange(func() { impl.EnqueueKey(everything) })
+		store.builder.notaries.Versions.OnChange(func() { impl.EnqueueKeyAfter(versions, versionsDelay) })
 		impl.EnqueueKey(everything) // where there is nothing there is no event
 		return impl
 	}
@@ -125,7 +127,10 @@ func list(namespace string, configMaps corelisters.ConfigMapNamespaceLister, sec
 }
 
 // Reconcile offers what there is now. The informers have synced before.
-func (w *watcher) Reconcile(ctx context.Context, _ string) error {
+func (w *watcher) Reconcile(ctx context.Context, key string) error {
+	if key == versions.Name {
+		return w.keepVersions(ctx)
+	}
 	o, err := list(w.namespace, w.configMaps, w.secrets)
 	if err != nil {
 		return err
@@ -133,6 +138,7 @@ func (w *watcher) Reconcile(ctx context.Context, _ string) error {
 	if w.material != nil {
 		o.Elsewhere = w.material
 	}
+	w.recall(o)
 	w.offer(o)
 	if w.material != nil {
 		w.material.Retain(w.store.Remotes())

@@ -46,6 +46,11 @@ type serverLogins struct {
 
 var _ authn.ContextKeychain = serverLogins{}
 
+// ServerLogins are those of a set for a notary server.
+func ServerLogins(server string, set credentials.Set) authn.Keychain {
+	return serverLogins{server, keychains{set}, &set}
+}
+
 // Resolve implements authn.Keychain.
 func (l serverLogins) Resolve(of authn.Resource) (authn.Authenticator, error) {
 	return l.ResolveContext(context.Background(), of)

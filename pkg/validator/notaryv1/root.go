@@ -2,8 +2,10 @@ package notaryv1
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1/dct"
 )
@@ -97,4 +99,17 @@ func (l *loader) rootsBefore(ctx context.Context, version int64) ([]*dct.RootCla
 		claims = append(claims, c)
 	}
 	return claims, nil
+}
+
+// FetchRoot fetches what a server says is a repository's root. It is not
+// verified.
+func FetchRoot(ctx context.Context, from Server, server, repository string) (*dct.RootClaim, *validator.Error) {
+	raw, err := from.TrustData(ctx, server, repository, dct.RootRole+".json", dct.MaxRootBytes, true)
+	if errors.Is(err, registry.ErrNoTrustData) {
+		return nil, validator.Errorf(validator.NoSignature, "notary server %s has no trust data for %s", server, repository)
+	}
+	if err != nil {
+		return nil, validator.AsError(err)
+	}
+	return dct.ReadRoot(raw)
 }
