@@ -157,7 +157,7 @@ func (l *loader) verifySnapshot(ctx context.Context, r *repository, raw []byte) 
 		return failure
 	}
 	if !r.timestamp.Names(raw) {
-		if raw, failure = l.byHash(ctx, dct.SnapshotRole, r.timestamp.SnapshotHash(), dct.TimestampRole); failure != nil {
+		if raw, failure = l.byHash(ctx, dct.SnapshotRole, r.timestamp.Snapshot(), dct.TimestampRole); failure != nil {
 			return failure
 		}
 	}
@@ -168,7 +168,7 @@ func (l *loader) verifySnapshot(ctx context.Context, r *repository, raw []byte) 
 // replaceRoot takes the root that the snapshot names, by which timestamp and
 // snapshot then must be signed too.
 func (l *loader) replaceRoot(ctx context.Context, r *repository) *validator.Error {
-	raw, failure := l.byHash(ctx, dct.RootRole, r.snapshot.Hash(dct.RootRole), dct.SnapshotRole)
+	raw, failure := l.byHash(ctx, dct.RootRole, r.snapshot.Location(dct.RootRole), dct.SnapshotRole)
 	if failure != nil {
 		return failure
 	}
@@ -187,16 +187,16 @@ func (l *loader) belonging(ctx context.Context, all *dct.Snapshot, role string, 
 	if all.Names(role, raw) {
 		return raw, nil
 	}
-	return l.byHash(ctx, role, all.Hash(role), dct.SnapshotRole)
+	return l.byHash(ctx, role, all.Location(role), dct.SnapshotRole)
 }
 
 // byHash fetches a file that another one names.
-func (l *loader) byHash(ctx context.Context, role, hash, by string) ([]byte, *validator.Error) {
+func (l *loader) byHash(ctx context.Context, role string, at dct.Location, by string) ([]byte, *validator.Error) {
 	l.mixed = true
-	if len(hash) != 64 {
+	if len(at.Hash) != 64 || at.Length <= 0 {
 		return nil, dct.Mixed(role, by)
 	}
-	raw, err := l.get(ctx, role+"."+hash, limitOf(role), false)
+	raw, err := l.get(ctx, role+"."+at.Hash, min(at.Length, limitOf(role)), false)
 	if errors.Is(err, registry.ErrNoTrustData) {
 		return nil, dct.Mixed(role, by)
 	}

@@ -1,6 +1,7 @@
 package notaryv1_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -68,6 +69,48 @@ func TestFilesOfTwoVersionsAreFetchedAgainByHash(t *testing.T) {
 		s.trusts(s.bind(nil), ":v1", digestA)
 		s.costs(5+len(stale), "a look while somebody publishes")
 	}
+}
+
+// T27: a file that is named is read as far as it is said to be long.
+func TestT27AFileThatIsLongerThanItIsSaidToBeIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, role := range []string{snapshot, targets, releases} {
+		s := newScene(t)
+		s.repo.Delegate(t, releases)
+		s.repo.Sign(releases, "v1", digestA)
+		before := s.publish()
+		after := s.publish()
+		s.serving(role+".json", registrytest.Body(before[role+".json"]))
+		s.serving(role+".", registrytest.Body(append(after[role+".json"], ' ')))
+		s.serving(role+".json", registrytest.Body(before[role+".json"]))
+		s.refuses(s.bind(nil), ":v1", validator.TooLarge, fmt.Sprintf("more than the %d bytes", len(after[role+".json"])))
+	}
+}
+
+// T27: neither is one accepted of which something is missing.
+func TestT27AFileThatIsShorterIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, role := range []string{snapshot, targets, releases} {
+		s := newScene(t)
+		s.repo.Delegate(t, releases)
+		s.repo.Sign(releases, "v1", digestA)
+		file := s.publish()[role+".json"]
+		s.serving(role, registrytest.Body(file[:len(file)-1]))
+		s.refuses(s.bind(nil), ":v1", validator.InvalidTrustData, "is not the one that the")
+	}
+}
+
+// Wrong lengths beside right hashes have been in use.
+func TestTheHashTellsWhichFileIsMeant(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.repo.Alter = func(role string, signed map[string]any) {
+		if role == snapshot {
+			signed["meta"].(map[string]any)[root].(map[string]any)["length"] = 7
+		}
+	}
+	s.publish()
+	s.trusts(s.bind(nil), ":v1", digestA)
 }
 
 // A rotation of the timestamp's key that is caught halfway is looked at again.

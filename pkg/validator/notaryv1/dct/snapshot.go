@@ -18,10 +18,12 @@ type fileMeta struct {
 	Hashes map[string][]byte `json:"hashes"`
 }
 
-// matches tells whether a file is the one that is meant: its length, and each
-// hash that is known here, of which there must be one.
+// matches tells whether a file is the one that is meant: by each hash that is
+// known here, of which there must be one. As for Notary's own client, a length is
+// no more than a bound for what is read; metadata with wrong lengths beside right
+// hashes has been in use.
 func (m fileMeta) matches(raw []byte) bool {
-	want := data.FileMeta{Length: m.Length, Hashes: data.Hashes{}}
+	want := data.FileMeta{Length: int64(len(raw)), Hashes: data.Hashes{}}
 	for name, hash := range m.Hashes {
 		want.Hashes[name] = hash
 	}
@@ -72,8 +74,20 @@ func (t *Timestamp) Version() int64 { return t.header.Version }
 // Names tells whether it is this snapshot that is the newest.
 func (t *Timestamp) Names(snapshot []byte) bool { return t.snapshot.matches(snapshot) }
 
-// SnapshotHash is the SHA-256 of the newest snapshot in hexadecimal, or "".
-func (t *Timestamp) SnapshotHash() string { return hex.EncodeToString(t.snapshot.Hashes["sha256"]) }
+// Snapshot says where the newest snapshot is.
+func (t *Timestamp) Snapshot() Location { return t.snapshot.location() }
+
+// Location is what a file is fetched by that another one names.
+type Location struct {
+	// Hash is its SHA-256 in hexadecimal, or "".
+	Hash string
+	// Length is how long it is, in bytes; it must be above 0.
+	Length int64
+}
+
+func (m fileMeta) location() Location {
+	return Location{hex.EncodeToString(m.Hashes["sha256"]), m.Length}
+}
 
 // Snapshot is a snapshot that is trusted: it says which files belong together.
 type Snapshot struct {
@@ -134,8 +148,8 @@ func (s *Snapshot) Names(role string, raw []byte) bool {
 	return ok && meta.matches(raw)
 }
 
-// Hash is the SHA-256 of a role's file in hexadecimal, or "".
-func (s *Snapshot) Hash(role string) string { return hex.EncodeToString(s.meta[role].Hashes["sha256"]) }
+// Location says where a role's file is.
+func (s *Snapshot) Location(role string) Location { return s.meta[role].location() }
 
 // HasRoot tells whether the root belongs to the snapshot.
 func (s *Snapshot) HasRoot(r *Root) *validator.Error {
