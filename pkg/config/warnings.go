@@ -13,6 +13,10 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
+// ShippedTrustRoots are the entries of config-trust-roots that come with an
+// installation, whether they are used or not.
+var ShippedTrustRoots = []string{"connaisseur.pub", "docker-official.pub"}
+
 // warnings lists what is valid, but probably not meant, or weaker than it
 // should be.
 func warnings(o Objects, doc policyDocument, features feature.Settings, reads map[string]string) strict.Errors {
@@ -26,7 +30,7 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 	}
 	found = found.From(PolicyName)
 	for _, key := range o.keys(TrustRootsName) {
-		if _, read := reads["configmap/"+TrustRootsName+"/"+key]; !read {
+		if _, read := reads["configmap/"+TrustRootsName+"/"+key]; !read && !slices.Contains(ShippedTrustRoots, key) {
 			found = append(found, &strict.Error{Source: TrustRootsName, Path: key, Message: "is used nowhere"})
 		}
 	}

@@ -26,7 +26,7 @@ type refusal struct{ why string }
 func (r *refusal) Error() string { return r.why }
 
 // allowInsecure is the way out for the operator.
-const allowInsecure = "if that is really your registry, set insecure: true for it under registries in config-policy"
+const allowInsecure = "if that is really yours, set insecure: true for it under registries in config-policy"
 
 // checkAddress refuses addresses that an image name must not make us connect
 // to. Loopback and this machine's addresses are refused unless local is set.

@@ -1,8 +1,10 @@
 package docs
 
 import (
+	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 )
 
 func shipped(t *testing.T) config.Objects {
@@ -36,7 +39,11 @@ func examples(t *testing.T) config.Objects {
 		if err := yaml.UnmarshalStrict([]byte(cm.Data[configmap.ExampleKey]), &data); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		cm.Data = data
+		delete(cm.Data, configmap.ExampleKey) // what is shipped besides stays
+		if cm.Data == nil {
+			cm.Data = map[string]string{}
+		}
+		maps.Copy(cm.Data, data)
 		o = o.With(cm)
 	}
 	return o
@@ -68,6 +75,24 @@ func TestShippedConfigurationDeniesAllButKubernetesOwnImages(t *testing.T) {
 		if got := built.Snapshot.Rules[match.Index].ValidatorName; !ok || got != want {
 			t.Errorf("%s: validator %q, want %q", reference, got, want)
 		}
+	}
+}
+
+// They are for whoever wants to refer to them, and are not said to be forgotten.
+func TestShippedTrustRootsAreKeysThatNothingNeedsToUse(t *testing.T) {
+	t.Parallel()
+	o := shipped(t)
+	entries := slices.DeleteFunc(slices.Sorted(maps.Keys(o.ConfigMaps[config.TrustRootsName].Data)), func(key string) bool { return key == configmap.ExampleKey })
+	if diff := cmp.Diff(config.ShippedTrustRoots, entries); diff != "" {
+		t.Error(diff)
+	}
+	for _, key := range entries {
+		if keys, err := trust.ParseKeys([]byte(o.ConfigMaps[config.TrustRootsName].Data[key])); err != nil || len(keys) != 1 {
+			t.Errorf("%s: %d keys, %v", key, len(keys), err)
+		}
+	}
+	if warnings := build(o).Warnings; len(warnings) > 0 {
+		t.Error(warnings)
 	}
 }
 

@@ -161,7 +161,9 @@ func (l *loader) verifySnapshot(ctx context.Context, r *repository, raw []byte) 
 			return failure
 		}
 	}
-	r.snapshot, failure = r.root.Snapshot(r.timestamp, raw, l.now)
+	if r.snapshot, failure = r.root.Snapshot(r.timestamp, raw, l.now); failure != nil {
+		l.mixed = failure.Reason == validator.InvalidTrustData // and so may this one's
+	}
 	return failure
 }
 

@@ -133,7 +133,7 @@ func TestT27ADelegationCannotSignOutsideOfItsPaths(t *testing.T) {
 	s.publish()
 	b := s.bind(nil)
 	s.trusts(b, ":release-1", digestA)
-	s.refuses(b, ":nightly", validator.NoSignature)
+	s.refuses(b, ":nightly", validator.NoSignature, `targets/releases is not for the tag "nightly"`)
 	s.refuses(b, "@"+digestB, validator.NoSignature)
 }
 

@@ -113,16 +113,18 @@ func TestTheHashTellsWhichFileIsMeant(t *testing.T) {
 	s.trusts(s.bind(nil), ":v1", digestA)
 }
 
-// A rotation of the timestamp's key that is caught halfway is looked at again.
+// A rotation of a server's key that is caught halfway is looked at again.
 func TestARotationThatIsCaughtHalfwayIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	before := s.publish()
-	s.repo.Keys[timestamp] = []*notarytest.Key{notarytest.NewKey(t)}
-	s.publish()
-	s.server.Inject(registrytest.Fault{Path: "/tuf/root.json", Times: 1, Answer: registrytest.Body(before["root.json"])})
-	s.trusts(s.bind(nil), ":v1", digestA)
-	s.costs(8, "looking twice")
+	for _, role := range []string{timestamp, snapshot} {
+		s := newScene(t)
+		before := s.publish()
+		s.repo.Keys[role] = []*notarytest.Key{notarytest.NewKey(t)}
+		s.publish()
+		s.server.Inject(registrytest.Fault{Path: "/tuf/root.json", Times: 1, Answer: registrytest.Body(before["root.json"])})
+		s.trusts(s.bind(nil), ":v1", digestA)
+		s.costs(8, "looking twice")
+	}
 }
 
 func TestServersWithoutAllFilesOrWithoutAnAnswer(t *testing.T) {

@@ -114,6 +114,9 @@ func lacks(t *dct.Targets, ref image.Reference) string {
 		}
 		return fmt.Sprintf("%s has no tag with the digest %s", t.Role(), ref.Digest())
 	}
+	if !t.Covers(ref.Tag()) {
+		return fmt.Sprintf("%s is not for the tag %q", t.Role(), ref.Tag())
+	}
 	if _, ok := t.Digest(ref.Tag()); !ok {
 		return fmt.Sprintf("%s has no tag %q", t.Role(), ref.Tag())
 	}

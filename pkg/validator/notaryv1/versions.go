@@ -1,6 +1,7 @@
 package notaryv1
 
 import (
+	"cmp"
 	"maps"
 	"sync"
 
@@ -36,13 +37,14 @@ func (s Seen) merge(other Seen) Seen {
 		if other.Resets > s.Resets {
 			s = other
 		}
-	case s.Servers != other.Servers && s.Root != other.Root:
-		if other.Root > s.Root {
+	case s.Servers != other.Servers:
+		// A newer root, or where there are two of a version, which is nothing that
+		// one owner has, the one that was used more.
+		if cmp.Or(cmp.Compare(other.Root, s.Root), cmp.Compare(other.Timestamp, s.Timestamp), cmp.Compare(other.Servers, s.Servers)) > 0 {
 			s = other
 		}
 	default:
 		s.Root, s.Timestamp, s.Snapshot = max(s.Root, other.Root), max(s.Timestamp, other.Timestamp), max(s.Snapshot, other.Snapshot)
-		s.Servers = max(s.Servers, other.Servers)
 		targets := maps.Clone(s.Targets)
 		for role, version := range other.Targets {
 			if targets == nil {
@@ -138,8 +140,11 @@ func (v *Versions) check(key string, r *repository) *validator.Error {
 	if r.root.Version() < before.Root {
 		return rolledBack(dct.RootRole, r.root.Version(), before.Root)
 	}
-	if r.root.Version() > before.Root && r.root.Servers() != before.Servers {
-		return nil // it begins anew
+	switch {
+	case before.Root == 0 || r.root.Version() > before.Root && r.root.Servers() != before.Servers:
+		return nil // it begins, or begins anew
+	case r.root.Servers() != before.Servers && r.root.Version() == before.Root:
+		return validator.Errorf(validator.RolledBack, "the root of its trust data has the version %d, of which another was seen before; %s", before.Root, howToForget)
 	}
 	for _, f := range []struct {
 		role     string

@@ -101,6 +101,19 @@ func TestNewKeysOfTheServerBeginAnew(t *testing.T) {
 	}
 }
 
+// Two roots of one version are not one owner's.
+func TestT27AnotherRootOfTheSameVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	s.repo.Versions[root] = 0
+	s.repo.Keys[snapshot] = []*notarytest.Key{notarytest.NewKey(t)}
+	s.publish()
+	s.refuses(b, ":v1", validator.RolledBack, "the root of its trust data has the version 1, of which another was seen before")
+}
+
 // New keys of other roles do not.
 func TestNewKeysOfTargetsDoNotBeginAnew(t *testing.T) {
 	t.Parallel()

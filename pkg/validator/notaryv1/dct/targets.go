@@ -126,10 +126,10 @@ func (t *Targets) Delegates(role string) bool {
 // Delegations lists the roles that are delegated to, sorted.
 func (t *Targets) Delegations() []string { return slices.Sorted(maps.Keys(t.delegations)) }
 
-// covers tells whether the role may say something about a tag. Paths are
+// Covers tells whether the role may say something about a tag. Paths are
 // prefixes, of which "" is one of everything; whoever delegates cannot give
 // more than they have.
-func (t *Targets) covers(tag string) bool {
+func (t *Targets) Covers(tag string) bool {
 	for ; t != nil; t = t.within {
 		if !slices.ContainsFunc(t.paths, func(p string) bool { return strings.HasPrefix(tag, p) }) {
 			return false
@@ -142,13 +142,13 @@ func (t *Targets) covers(tag string) bool {
 // SHA-256 digest.
 func (t *Targets) Digest(tag string) (digest image.Digest, found bool) {
 	digest, found = t.digests[tag]
-	return digest, found && t.covers(tag)
+	return digest, found && t.Covers(tag)
 }
 
 // Has tells whether a tag stands for the digest.
 func (t *Targets) Has(digest image.Digest) bool {
 	for tag, d := range t.digests {
-		if d == digest && digest != "" && t.covers(tag) {
+		if d == digest && digest != "" && t.Covers(tag) {
 			return true
 		}
 	}
