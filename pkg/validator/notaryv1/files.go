@@ -77,9 +77,9 @@ func (f *files) complete(l *loader) *validator.Error {
 	case failure != nil:
 		return failure
 	case len(missing) == 4:
-		return validator.Errorf(validator.NoSignature, "notary server %s has no trust data for %s", l.Notary.server, l.name)
+		return validator.Errorf(validator.NoSignature, "notary server %s has no trust data for %s", l.server, l.name)
 	case len(missing) > 0:
-		return validator.Errorf(validator.InvalidTrustData, "notary server %s has trust data for %s, but without %s", l.Notary.server, l.name, strings.Join(missing, ", "))
+		return validator.Errorf(validator.InvalidTrustData, "notary server %s has trust data for %s, but without %s", l.server, l.name, strings.Join(missing, ", "))
 	}
 	return nil
 }

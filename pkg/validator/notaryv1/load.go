@@ -45,11 +45,11 @@ func (b *Bound) loadAs(ctx context.Context, name string, who validator.Identity)
 			found, failure = nil, validator.Errorf(validator.Internal, "the trust data of %s cannot be looked at (panic: %v)", name, p)
 		}
 	}()
-	server, err := b.access(ctx, who)
+	from, err := b.access(ctx, who)
 	if err != nil {
 		return nil, validator.AsError(err)
 	}
-	l := &loader{Bound: b, server: server, name: name, now: b.now()}
+	l := &loader{Bound: b, from: from, name: name, now: b.now()}
 	key := b.trust + " " + name
 	before, _ := b.state.repositories.get(key)
 	found, failure = l.latest(ctx, before)
@@ -66,15 +66,15 @@ func (b *Bound) loadAs(ctx context.Context, name string, who validator.Identity)
 }
 
 // key is what the versions of a repository are remembered by.
-func (b *Bound) key(name string) string { return VersionsKey(b.Notary.server, name) }
+func (b *Bound) key(name string) string { return VersionsKey(b.server, name) }
 
 // loader loads the trust data of one repository.
 type loader struct {
 	*Bound
-	server Server
-	name   string
-	now    time.Time
-	mixed  bool // files did not belong together
+	from  Server
+	name  string
+	now   time.Time
+	mixed bool // files did not belong together
 }
 
 // again tells whether trying again could help.
@@ -93,7 +93,7 @@ func (l *loader) latest(ctx context.Context, before *repository) (*repository, *
 	if failure != nil {
 		return nil, failure
 	}
-	return found, l.Bound.state.Versions.check(l.key(l.name), found)
+	return found, l.state.Versions.check(l.key(l.name), found)
 }
 
 // base loads all but delegations. Of what was there before, a timestamp tells
@@ -211,5 +211,5 @@ func (l *loader) byHash(ctx context.Context, role string, at dct.Location, by st
 
 // get fetches a file by its name without the extension.
 func (l *loader) get(ctx context.Context, file string, limit int64, fresh bool) ([]byte, error) {
-	return l.server.TrustData(ctx, l.Notary.server, l.name, file+".json", limit, fresh)
+	return l.from.TrustData(ctx, l.server, l.name, file+".json", limit, fresh)
 }

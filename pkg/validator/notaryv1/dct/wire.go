@@ -22,14 +22,15 @@ const (
 )
 
 const (
-	// MaxRootBytes and MaxTimestampBytes bound files of which nothing is known
-	// before they are read; honest ones take 3 KiB and 1 KiB.
-	MaxRootBytes      = 256 << 10
+	// MaxRootBytes bounds a root, of which nothing is known before it is read; an
+	// honest one takes 3 KiB.
+	MaxRootBytes = 256 << 10
+	// MaxTimestampBytes bounds a timestamp; an honest one takes 1 KiB.
 	MaxTimestampBytes = 64 << 10
-	// MaxSnapshotBytes and MaxTargetsBytes bound the others, in which a
-	// delegation takes 300 bytes and a tag 100 to 200.
+	// MaxSnapshotBytes bounds a snapshot, in which a delegation takes 300 bytes.
 	MaxSnapshotBytes = 1 << 20
-	MaxTargetsBytes  = 4 << 20
+	// MaxTargetsBytes bounds targets, in which a tag takes 100 to 200 bytes.
+	MaxTargetsBytes = 4 << 20
 
 	// A value takes far more memory than the few bytes that it may be written
 	// in: a root has about 100.
