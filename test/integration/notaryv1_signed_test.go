@@ -28,7 +28,7 @@ func TestWhatNotarySigns(t *testing.T) {
 		}},
 		{name: "and deletes is denied from then on", before: v1, then: []event{admits(":v1", one), deleted, findsNone(":v1", "has no trust data for")}},
 		{name: "anew in a repository that was deleted is denied, as it may be old", before: v1, then: []event{
-			admits(":v1", one), deleted, begins, denies(":v1", "RolledBack", "but 2 was seen before"),
+			admits(":v1", one), deleted, begins, denies(":v1", "RolledBack", "of which another was seen before"),
 		}},
 		{name: "anew in a repository whose root is newer than what was deleted is admitted", before: v1, then: []event{
 			admits(":v1", one), deleted, begins, denies(":v1", "RolledBack"), rotates(rootRole), signs(targets, "v1", two), admits(":v1", two),

@@ -28,6 +28,7 @@ func TestTheWebhookMayDoWhatItNeedsAndNoMore(t *testing.T) {
 		{true, "list", "", "configmaps", "", ownNamespace},
 		{true, "watch", "", "secrets", "", ownNamespace},
 		{true, "update", "", "configmaps", "connaisseur-last-good", ownNamespace},
+		{true, "update", "", "configmaps", "connaisseur-notary-versions", ownNamespace},
 		{true, "update", "", "secrets", "connaisseur-webhook-certificate", ownNamespace},
 		{true, "update", admission, "mutatingwebhookconfigurations", registered, everywhere},
 		{true, "update", admission, "validatingwebhookconfigurations", registeredConfig, everywhere},
