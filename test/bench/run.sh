@@ -174,6 +174,14 @@ measure_go() {
   row "cold tag, keyless, registry at 50 ms: p50" "≤ 165 ms" "$(metric "$out" BenchmarkColdKeyless/tag p50-ms) ms" "-bench ColdKeyless/tag"
   row "cold bundle, keyless: requests" "4" "$(metric "$out" BenchmarkColdKeyless/bundle requests/op)" "-bench ColdKeyless/bundle"
   row "cold bundle, keyless, registry at 50 ms: p50" "≤ 215 ms" "$(metric "$out" BenchmarkColdKeyless/bundle p50-ms) ms" "-bench ColdKeyless/bundle"
+  row "cold tag, Notary V1: requests" "4" "$(metric "$out" BenchmarkColdNotary/tag requests/op)" "-bench ColdNotary/tag"
+  row "cold tag, Notary V1, server at 50 ms: p50" "≤ 60 ms" "$(metric "$out" BenchmarkColdNotary/tag p50-ms) ms" "-bench ColdNotary/tag"
+  row "cold tag, Notary V1, 5 delegations: requests" "9" "$(metric "$out" BenchmarkColdNotary/delegations requests/op)" "-bench ColdNotary/delegations"
+  row "cold tag, Notary V1, 5 delegations, server at 50 ms: p50" "≤ 110 ms" "$(metric "$out" BenchmarkColdNotary/delegations p50-ms) ms" "-bench ColdNotary/delegations"
+  row "cold tag, Notary V1, with ping and token, server at 50 ms: p50" "≤ 160 ms" "$(metric "$out" BenchmarkColdNotary/token p50-ms) ms" "-bench ColdNotary/token"
+  row "second tag of a repository, Notary V1: requests" "≤ 1" "$(metric "$out" BenchmarkColdNotary/second-tag requests/op)" "-bench ColdNotary/second-tag"
+  row "verification of 500 tags in 50 delegations, Notary V1: CPU" "≤ 12 ms" "$(metric "$out" BenchmarkNotaryVerify/500-tags-in-50-delegations cpu-ms/op) ms" "-bench NotaryVerify"
+  row "verification of 25,000 tags in 50 delegations, Notary V1: CPU" "" "$(metric "$out" BenchmarkNotaryVerify/25000-tags-in-50-delegations cpu-ms/op) ms" "-bench NotaryVerify"
   local kind
   for kind in key key-log keyless keyless-rekor-v2 keyless-5-roots keyless-attestation; do
     row "verification of a bundle, $kind: CPU" "" "$(awk -v ns="$(metric "$out" "BenchmarkVerify/$kind" ns/op)" 'BEGIN { printf "%d µs", ns / 1e3 }')" "-bench Verify/$kind"

@@ -33,10 +33,7 @@ func newAuthority(wire map[string]wireKey, roles map[string]wireRole) (*authorit
 	a := &authority{keys: map[string]*publicKey{}, roles: roles}
 	for _, id := range slices.Sorted(maps.Keys(wire)) {
 		k := wire[id]
-		actual, err := k.id()
-		switch {
-		case err != nil:
-			return nil, err
+		switch actual := k.id(); {
 		case actual != id:
 			return nil, fmt.Errorf("the key %.80q is in fact %s", id, actual)
 		case k.Value.Private != nil:
@@ -83,7 +80,10 @@ func (a *authority) database(roles map[string]wireRole, accept func(*publicKey) 
 // verifyWith tells whether a document is of its role and has signatures of as
 // many of the role's keys as it needs.
 func verifyWith(db *verify.DB, d *document) *validator.Error {
-	err := db.VerifyIgnoreExpiredCheck(&d.signed, d.role, 1)
+	signed, err := d.forTUF()
+	if err == nil {
+		err = db.VerifyIgnoreExpiredCheck(signed, d.role, 1)
+	}
 	var (
 		threshold verify.ErrRoleThreshold
 		unknown   verify.ErrUnknownRole

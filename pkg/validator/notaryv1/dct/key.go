@@ -15,8 +15,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/data"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
@@ -42,16 +42,13 @@ type wireKey struct {
 	} `json:"keyval"`
 }
 
-// id is what signatures and roles call the key.
-func (k wireKey) id() (string, error) {
-	canonical, err := cjson.EncodeCanonical(map[string]any{
-		"keytype": k.Type, "keyval": map[string]any{"private": nil, "public": k.Value.Public},
-	})
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:]), nil
+// escape is what canonical JSON does to a string.
+var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// id is what signatures and roles call the key: the hash of its canonical form.
+func (k wireKey) id() string {
+	sum := sha256.Sum256([]byte(`{"keytype":"` + escape.Replace(k.Type) + `","keyval":{"private":null,"public":"` + escape.Replace(k.Value.Public) + `"}}`))
+	return hex.EncodeToString(sum[:])
 }
 
 // publicKey is a key that was read.
@@ -118,9 +115,12 @@ func check(keyType string, public crypto.PublicKey) error {
 }
 
 // verifySignature verifies what Docker's and Notary's clients sign: ECDSA
-// signatures are r‖s, and RSA's PSS with a salt of 32 bytes, all over SHA-256.
-func verifySignature(public crypto.PublicKey, message, signature []byte) error {
-	hash := sha256.Sum256(message)
+// signatures are r‖s, and RSA's PSS with a salt of 32 bytes, all over SHA-256,
+// which is given.
+func verifySignature(public crypto.PublicKey, hash, signature []byte) error {
+	if len(hash) != sha256.Size {
+		return errSignature
+	}
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8
@@ -128,11 +128,11 @@ func verifySignature(public crypto.PublicKey, message, signature []byte) error {
 			return errSignature
 		}
 		r, s := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
-		if ecdsa.Verify(key, hash[:], r, s) {
+		if ecdsa.Verify(key, hash, r, s) {
 			return nil
 		}
 	case *rsa.PublicKey:
-		return rsa.VerifyPSS(key, crypto.SHA256, hash[:], signature, &rsa.PSSOptions{SaltLength: sha256.Size})
+		return rsa.VerifyPSS(key, crypto.SHA256, hash, signature, &rsa.PSSOptions{SaltLength: sha256.Size})
 	}
 	return errSignature
 }

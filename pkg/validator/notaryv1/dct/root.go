@@ -26,6 +26,7 @@ type RootClaim struct {
 // ReadRoot reads a root.
 func ReadRoot(raw []byte) (*RootClaim, *validator.Error) {
 	var content struct {
+		header
 		Keys  map[string]wireKey  `json:"keys"`
 		Roles map[string]wireRole `json:"roles"`
 	}
@@ -121,10 +122,11 @@ func (k *publicKey) unfit(repository string, now time.Time) string {
 
 // signedBy tells which trust roots have signed.
 func (c *RootClaim) signedBy(roots []trust.Root) (signed []trust.Signed) {
+	hash := sha256.Sum256(c.canonical)
 	for _, root := range roots {
 		for _, key := range root.Keys {
-			if slices.ContainsFunc(c.signed.Signatures, func(s data.Signature) bool {
-				return verifySignature(key.Public, c.signed.Signed, s.Signature) == nil
+			if slices.ContainsFunc(c.signatures, func(s data.Signature) bool {
+				return verifySignature(key.Public, hash[:], s.Signature) == nil
 			}) {
 				signed = append(signed, trust.Signed{Root: root.Name, Signer: "root key " + key.ID, Key: key.ID})
 			}

@@ -49,6 +49,7 @@ type Timestamp struct {
 // Timestamp turns bytes into one.
 func (r *Root) Timestamp(raw []byte, now time.Time) (*Timestamp, *validator.Error) {
 	var content struct {
+		header
 		Meta map[string]fileMeta `json:"meta"`
 	}
 	d, failure := read(TimestampRole, raw, &content)
@@ -102,6 +103,7 @@ func (r *Root) Snapshot(newest *Timestamp, raw []byte, now time.Time) (*Snapshot
 		return nil, Mixed(SnapshotRole, TimestampRole)
 	}
 	var content struct {
+		header
 		Meta map[string]fileMeta `json:"meta"`
 	}
 	d, failure := read(SnapshotRole, raw, &content)

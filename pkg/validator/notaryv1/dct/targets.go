@@ -69,6 +69,7 @@ func readTargets(by *authority, role string, all *Snapshot, raw []byte, now time
 		defer large.Release(1)
 	}
 	var content struct {
+		header
 		Targets     map[string]fileMeta `json:"targets"`
 		Delegations struct {
 			Keys  map[string]wireKey `json:"keys"`
@@ -107,7 +108,7 @@ func readTargets(by *authority, role string, all *Snapshot, raw []byte, now time
 	if failure := d.current(now); failure != nil {
 		return nil, failure
 	}
-	d.signed.Signed, d.signed.Signatures = nil, nil // of no use any more
+	d.canonical, d.signatures = nil, nil // of no use any more
 	return t, nil
 }
 

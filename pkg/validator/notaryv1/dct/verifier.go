@@ -38,5 +38,11 @@ func (v *verifier) MarshalPublicKey() *data.PublicKey { return v.wire }
 // Public implements keys.Verifier.
 func (v *verifier) Public() string { return string(v.spki) }
 
-// Verify implements keys.Verifier.
-func (v *verifier) Verify(msg, sig []byte) error { return verifySignature(v.public, msg, sig) }
+// Verify implements keys.Verifier. The message is what forTUF has wrapped.
+func (v *verifier) Verify(msg, sig []byte) error {
+	var w wrapped
+	if err := json.Unmarshal(msg, &w); err != nil {
+		return err
+	}
+	return verifySignature(v.public, w.Hash, sig)
+}

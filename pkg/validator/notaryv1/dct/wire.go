@@ -2,6 +2,7 @@ package dct
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,16 +51,37 @@ type header struct {
 	Expires time.Time `json:"expires"`
 }
 
+func (h *header) head() header { return *h }
+
+// content is what a role's files hold: a pointer to a struct with the header.
+type content interface{ head() header }
+
 // document is a file that was read, and not verified.
 type document struct {
 	header
-	role   string
-	signed data.Signed // in canonical form
+	role       string
+	canonical  []byte // what is signed, in canonical form
+	signatures []data.Signature
+}
+
+// wrapped is what go-tuf gets of a document: it would bring into canonical form
+// again what is in it already, which takes longer than the signatures.
+type wrapped struct {
+	Type    string `json:"_type"`
+	Version int64  `json:"version"`
+	Hash    []byte `json:"sha256"` // of the canonical form, which is what is signed
+}
+
+// forTUF is the document as go-tuf takes it.
+func (d *document) forTUF() (*data.Signed, error) {
+	sum := sha256.Sum256(d.canonical)
+	text, err := json.Marshal(wrapped{d.Type, d.Version, sum[:]})
+	return &data.Signed{Signed: text, Signatures: d.signatures}, err
 }
 
 // read reads a file of a role. What it holds is read into content, out of the
 // canonical form of what was signed.
-func read(role string, raw []byte, content any) (*document, *validator.Error) {
+func read(role string, raw []byte, content content) (*document, *validator.Error) {
 	d, err := decode(role, raw, content)
 	if err != nil {
 		return nil, validator.Errorf(validator.InvalidTrustData, "the %s of its trust data cannot be read: %s", role, validator.Quote(err.Error()))
@@ -67,7 +89,7 @@ func read(role string, raw []byte, content any) (*document, *validator.Error) {
 	return d, nil
 }
 
-func decode(role string, raw []byte, content any) (*document, error) {
+func decode(role string, raw []byte, content content) (*document, error) {
 	most := maxOtherValues
 	if role == RootRole || role == TimestampRole {
 		most = maxRootValues
@@ -95,19 +117,20 @@ func decode(role string, raw []byte, content any) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &document{role: role, signed: data.Signed{Signed: canonical}}
+	d := &document{role: role, canonical: canonical}
 	seen := map[string]bool{}
 	for _, s := range file.Signatures {
 		if seen[s.KeyID] {
 			return nil, errors.New("it has two signatures of the same key")
 		}
 		seen[s.KeyID] = true
-		d.signed.Signatures = append(d.signed.Signatures, data.Signature{KeyID: s.KeyID, Signature: s.Sig})
+		d.signatures = append(d.signatures, data.Signature{KeyID: s.KeyID, Signature: s.Sig})
 	}
-	if err := json.Unmarshal(canonical, &d.header); err != nil {
+	if err := json.Unmarshal(canonical, content); err != nil {
 		return nil, err
 	}
-	return d, json.Unmarshal(canonical, content)
+	d.header = content.head()
+	return d, nil
 }
 
 // current refuses a file that has expired.
