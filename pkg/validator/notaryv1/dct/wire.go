@@ -39,7 +39,7 @@ const (
 	maxOtherValues = 300_000
 
 	// maxSignatures, maxKeys and maxRoles bound the items of one file.
-	maxSignatures = 64
+	maxSignatures = 32
 	maxKeys       = 1024
 	maxRoles      = 1024
 )
