@@ -3,6 +3,7 @@ package notaryv1_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,6 +159,8 @@ func TestServersWithoutAllFilesOrWithoutAnAnswer(t *testing.T) {
 		"empty JSON":           {"timestamp.json", registrytest.Body([]byte("{}")), validator.InvalidTrustData, "nothing in it is signed"},
 		"nothing signed":       {"timestamp.json", registrytest.Body([]byte(`{"signed":null,"signatures":[]}`)), validator.InvalidTrustData, "timestamp"},
 		"no signature":         {"timestamp.json", registrytest.Body([]byte(`{"signed":{"_type":"Timestamp"}}`)), validator.InvalidTrustData, "too few"},
+		"too many values":      {"root.json", registrytest.Body([]byte(`{"signed":{"a":[` + strings.Repeat("[],", 10_000) + `[]]}}`)), validator.InvalidTrustData, "more than 10000 values"},
+		"too many signatures":  {"timestamp.json", registrytest.Body([]byte(`{"signed":{},"signatures":[` + strings.Repeat("{},", 32) + `{}]}`)), validator.InvalidTrustData, "more than 32 signatures"},
 		"another's snapshot":   {"snapshot", registrytest.Body([]byte(`{"signed":{"_type":"Snapshot"},"signatures":[]}`)), validator.InvalidTrustData, "not the one"},
 	} {
 		t.Run(name, func(t *testing.T) {
