@@ -13,7 +13,6 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notarytest"
-	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
 )
@@ -70,81 +69,6 @@ func verifyTag(tb testing.TB, b *notaryv1.Bound, name, tag string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-}
-
-// notaryServer is one on loopback, and access to it.
-func notaryServer(tb testing.TB, options ...registrytest.Option) (*registrytest.Registry, *registry.Access) {
-	tb.Helper()
-	server := registrytest.New(tb, options...)
-	return server, reach(tb, server)
-}
-
-// reach is access to a server of which nothing is remembered.
-func reach(tb testing.TB, server *registrytest.Registry) *registry.Access {
-	tb.Helper()
-	client, err := registry.New(registry.Options{Hosts: []registry.Host{{Name: server.Host(), Insecure: true}}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(client.Close)
-	return client.As(nil, "")
-}
-
-func TestANotaryServerIsAskedNoMoreThanNecessary(t *testing.T) {
-	t.Parallel()
-	for delegations, want := range map[int]int{0: 4, 5: 9} {
-		server, access := notaryServer(t)
-		repo, with := notarized(t, "example.com/team/app", delegations, 2)
-		server.ServeTrustData(repo.Name, repo.Publish(t))
-		b := bindNotary(t, notaryv1.NewState(), access, server.Host(), repo.RootPEM(), with)
-		verifyTag(t, b, repo.Name, "v0")
-		if got := server.Requests()[registrytest.TrustDataGet]; got != want {
-			t.Errorf("a new image with %d delegations costs %d requests, want %d", delegations, got, want)
-		}
-		server.Reset()
-		verifyTag(t, b, repo.Name, "v1")
-		if got := server.Requests().Total(); got != 1 {
-			t.Errorf("a second tag with %d delegations costs %d requests", delegations, got)
-		}
-	}
-}
-
-// BenchmarkColdNotary verifies images of repositories of which nothing is known,
-// at a server that takes 50 ms for each answer.
-func BenchmarkColdNotary(b *testing.B) {
-	b.Run("tag", func(b *testing.B) { coldNotary(b, 0, false) })
-	b.Run("delegations", func(b *testing.B) { coldNotary(b, 5, false) })
-	b.Run("second-tag", func(b *testing.B) { coldNotary(b, 0, true) })
-	b.Run("token", func(b *testing.B) { coldNotary(b, 0, false, registrytest.Bearer("", "")) })
-}
-
-func coldNotary(b *testing.B, delegations int, second bool, options ...registrytest.Option) {
-	b.Helper()
-	server, access := notaryServer(b, append(options, registrytest.Latency(latency))...)
-	repo, with := notarized(b, "example.com/team/app", delegations, 2)
-	server.ServeTrustData(repo.Name, repo.Publish(b))
-	state := notaryv1.NewState()
-	warm := bindNotary(b, state, access, server.Host(), repo.RootPEM(), with)
-	if len(options) == 0 || second { // the ping is remembered
-		verifyTag(b, warm, repo.Name, "v0")
-	}
-	server.Reset()
-	var times []time.Duration
-	for b.Loop() {
-		if !second {
-			state = notaryv1.NewState()
-		}
-		from := access
-		if len(options) > 0 { // and so is a token
-			from = reach(b, server)
-		}
-		bound := bindNotary(b, state, from, server.Host(), repo.RootPEM(), with)
-		start := time.Now()
-		verifyTag(b, bound, repo.Name, "v1")
-		times = append(times, time.Since(start))
-	}
-	b.ReportMetric(float64(server.Requests().Total())/float64(len(times)), "requests/op")
-	reportMedian(b, times)
 }
 
 // files are a server in memory, so that nothing but the verification is measured.
