@@ -54,7 +54,7 @@ type access struct {
 func (d Dependencies) access(server string, settings strict.Object, config registry.AccessConfig) (*access, strict.Errors) {
 	a := &access{client: d.Registry, pull: config.Auth.UseImagePullSecrets, pulls: d.PullSecrets, server: server}
 	var errs strict.Errors
-	by := []string{fmt.Sprintf("pull secrets %t keychain %t", a.pull, config.Auth.UseKeychain)}
+	by := []string{fmt.Sprintf("pull secrets %t keychain %t server %q", a.pull, config.Auth.UseKeychain, server)}
 	if config.Cert != "" {
 		sum, err := a.trust(settings.Key("cert"), config.Cert, d)
 		if err != nil {

@@ -263,6 +263,20 @@ func TestT27TrustDataIsForOneRepository(t *testing.T) {
 	s.refuses(s.bind(nil), ":v1", validator.InvalidTrustData, "for another repository, example.com/team/other")
 }
 
+// Neither does another key beside it, which is for no repository, make it one for
+// this repository.
+func TestT27ARootKeyForAnotherRepositoryDoesNotCountBesideOthers(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	mine := s.repo.Keys[root][0]
+	s.repo.Keys[root] = []*notarytest.Key{mine.Certified(t, "example.com/team/other"), notarytest.NewKey(t)}
+	s.publish()
+	s.refuses(s.bind(nil), ":v1", validator.UntrustedSigner)
+	s.repo.Keys[root], s.repo.Former = []*notarytest.Key{notarytest.NewKey(t)}, []*notarytest.Key{mine}
+	s.publish()
+	s.refuses(s.bind(nil), ":v1", validator.UntrustedSigner)
+}
+
 func TestRootCertificatesMayBeForAPrefixOrForNoRepository(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"example.com/team/*", "example.com/*", "Our root key"} {

@@ -75,6 +75,8 @@ type loader struct {
 	name  string
 	now   time.Time
 	mixed bool // files did not belong together
+	// walked is how many bytes of older roots were read.
+	walked int
 }
 
 // again tells whether trying again could help.

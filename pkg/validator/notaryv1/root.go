@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1/dct"
@@ -16,7 +18,14 @@ const (
 	maxRotations = 64
 	// rotationsAtOnce is how many are fetched at a time.
 	rotationsAtOnce = 8
+	// maxRotationBytes bounds all of them together: who sends them has proven
+	// nothing yet, and an honest one takes 3 KiB.
+	maxRotationBytes = 512 << 10
+	// walksAtOnce is how many repositories' are looked at, at a time.
+	walksAtOnce = 2
 )
+
+var walks = semaphore.NewWeighted(walksAtOnce)
 
 // root turns bytes into a root: signed by the pinned keys, or the successor of
 // one that is.
@@ -33,6 +42,11 @@ func (l *loader) root(ctx context.Context, raw []byte) (*dct.Root, *validator.Er
 		return nil, l.unpinned(failure, newest)
 	}
 	// Its keys may have been rotated since.
+	if err := walks.Acquire(ctx, 1); err != nil {
+		return nil, validator.AsError(err)
+	}
+	defer walks.Release(1)
+	l.walked = 0
 	successors := []*dct.RootClaim{newest}
 	for next := newest.Version() - 1; next >= max(1, newest.Version()-maxRotations); next -= rotationsAtOnce {
 		claims, late := l.rootsBefore(ctx, next)
@@ -88,6 +102,9 @@ func (l *loader) rootsBefore(ctx context.Context, version int64) ([]*dct.RootCla
 		f := got.of(name)
 		if f.err != nil {
 			return claims, asMissing(name, f.err)
+		}
+		if l.walked += len(f.raw); l.walked > maxRotationBytes || ctx.Err() != nil {
+			return claims, validator.Errorf(validator.TooLarge, "the versions of the root are larger than %d bytes", maxRotationBytes)
 		}
 		c, failure := dct.ReadRoot(f.raw)
 		if failure != nil {

@@ -149,7 +149,7 @@ func TestServersWithoutAllFilesOrWithoutAnAnswer(t *testing.T) {
 		"no access":            {"", registrytest.Status(http.StatusForbidden), validator.RegistryUnauthorized, "notary server"},
 		"closed connections":   {"targets.json", registrytest.HangUp(), validator.RegistryUnavailable, "closed the connection"},
 		"half an answer":       {"targets.json", registrytest.BreakOff(), validator.RegistryUnavailable, "closed the connection"},
-		"giant root":           {"root.json", registrytest.Endless(http.StatusOK), validator.TooLarge, "262144 bytes"},
+		"giant root":           {"root.json", registrytest.Endless(http.StatusOK), validator.TooLarge, "65536 bytes"},
 		"giant timestamp":      {"timestamp.json", registrytest.Endless(http.StatusOK), validator.TooLarge, "65536 bytes"},
 		"giant snapshot":       {"snapshot.json", registrytest.Endless(http.StatusOK), validator.TooLarge, "1048576 bytes"},
 		"giant targets":        {"targets.json", registrytest.Endless(http.StatusOK), validator.TooLarge, "4194304 bytes"},

@@ -57,6 +57,9 @@ func newAuthority(wire map[string]wireKey, roles map[string]wireRole) (*authorit
 func (a *authority) database(roles map[string]wireRole, accept func(*publicKey) bool) (*verify.DB, error) {
 	db := verify.NewDB()
 	for name, role := range roles {
+		if ids := slices.Sorted(slices.Values(role.KeyIDs)); len(slices.Compact(ids)) != len(role.KeyIDs) {
+			return nil, fmt.Errorf("the role %.80q has a key twice", name)
+		}
 		for _, id := range role.KeyIDs {
 			key, ok := a.keys[id]
 			if !ok || !accept(key) {

@@ -80,14 +80,18 @@ func (k wireKey) parse() (*publicKey, error) {
 		if key.cert, err = x509.ParseCertificate(block.Bytes); err != nil {
 			return nil, fmt.Errorf("holds a broken certificate: %w", err)
 		}
-		key.public, key.spki = key.cert.PublicKey, key.cert.RawSubjectPublicKeyInfo
+		key.public = key.cert.PublicKey
 	default:
 		if key.public, err = x509.ParsePKIXPublicKey(text); err != nil {
 			return nil, fmt.Errorf("is broken: %w", err)
 		}
-		key.spki = text
 	}
-	return key, check(k.Type, key.public)
+	if err := check(k.Type, key.public); err != nil {
+		return nil, err
+	}
+	// Of one key there are many encodings that are read, and it must count once.
+	key.spki, err = x509.MarshalPKIXPublicKey(key.public)
+	return key, err
 }
 
 // check refuses a key that is not what its type says, or too weak or too costly

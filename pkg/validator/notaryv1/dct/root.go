@@ -135,6 +135,16 @@ func (c *RootClaim) signedBy(roots []trust.Root) (signed []trust.Signed) {
 	return signed
 }
 
+// has tells whether a key is one of the root's own, in a certificate for the
+// repository if it is in one. One that is not may have signed, since it was
+// replaced; then it is for the version before to say for what repository.
+func (c *RootClaim) has(key, repository string) bool {
+	return slices.ContainsFunc(c.roles[RootRole].KeyIDs, func(id string) bool {
+		k, ok := c.keys[id]
+		return ok && trust.KeyID(k.spki) == key && k.unfit(repository, time.Time{}) == ""
+	})
+}
+
 // Pinned turns the claim into a Root if the quorum of pinned keys has signed it.
 // The error's reason is UntrustedSigner, ThresholdNotReached or MissingRequired
 // if they have not; a successor of an older root may still be trusted.
@@ -144,6 +154,10 @@ func (c *RootClaim) Pinned(repository string, by trust.Quorum) (*Root, *validato
 		return nil, failure
 	}
 	if failure := c.consistent(repository, time.Time{}); failure != nil {
+		return nil, failure
+	}
+	signed = slices.DeleteFunc(signed, func(s trust.Signed) bool { return !c.has(s.Key, repository) })
+	if failure := by.Check(by.Distinct(signed)); failure != nil {
 		return nil, failure
 	}
 	return &Root{RootClaim: c, repository: repository, signed: signed}, nil

@@ -25,7 +25,7 @@ const (
 const (
 	// MaxRootBytes bounds a root, of which nothing is known before it is read; an
 	// honest one takes 3 KiB.
-	MaxRootBytes = 256 << 10
+	MaxRootBytes = 64 << 10
 	// MaxTimestampBytes bounds a timestamp; an honest one takes 1 KiB.
 	MaxTimestampBytes = 64 << 10
 	// MaxSnapshotBytes bounds a snapshot, in which a delegation takes 300 bytes.
