@@ -25,7 +25,7 @@ func (l *loader) delegated(ctx context.Context, r *repository) (*repository, *va
 		}
 		got := &files{}
 		got.fetch(ctx, l, wanted...)
-		more := map[string]*dct.Targets{}
+		more, bytes := map[string]*dct.Targets{}, 0
 		for _, role := range wanted {
 			f := got.of(role)
 			if f.err != nil && !errors.Is(f.err, registry.ErrNoTrustData) {
@@ -35,11 +35,12 @@ func (l *loader) delegated(ctx context.Context, r *repository) (*repository, *va
 			if failure != nil {
 				return nil, failure
 			}
+			bytes += len(raw)
 			if more[role], failure = r.targets[dct.Parent(role)].Delegated(r.snapshot, role, raw, l.now); failure != nil {
 				return nil, failure
 			}
 		}
-		r = r.with(more, got.bytes())
+		r = r.with(more, bytes)
 	}
 	return r, nil
 }

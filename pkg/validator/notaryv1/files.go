@@ -26,14 +26,6 @@ type files struct{ fetched map[string]file }
 
 func (f *files) of(role string) file { return f.fetched[role] }
 
-// bytes is how large all of them are.
-func (f *files) bytes() (n int) {
-	for _, one := range f.fetched {
-		n += len(one.raw)
-	}
-	return n
-}
-
 // fetch fetches those of the roles that are not there yet, all at once.
 func (f *files) fetch(ctx context.Context, l *loader, roles ...string) {
 	got := make([]file, len(roles))

@@ -14,6 +14,9 @@ import (
 // flightTimeout bounds the loading of a repository, whoever waits for it.
 const flightTimeout = 30 * time.Second
 
+// snapshotWeight is how much more memory a snapshot takes than its file.
+const snapshotWeight = 6
+
 // load gives a repository's trust data as it is now. Those who want the same at
 // the same time share it.
 func (b *Bound) load(ctx context.Context, name string, who validator.Identity) (*repository, *validator.Error) {
@@ -148,7 +151,7 @@ func (l *loader) verify(ctx context.Context, got *files) (*repository, *validato
 		return nil, failure
 	}
 	r.targets = map[string]*dct.Targets{dct.TargetsRole: verified}
-	r.bytes = got.bytes()
+	r.bytes = len(raw) + len(r.stamp) + snapshotWeight*len(r.snapshot.Raw()) + len(targets)
 	return r, nil
 }
 
