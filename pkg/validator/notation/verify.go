@@ -50,7 +50,7 @@ func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*acc
 	case ctx.Err() != nil:
 		return nil, validator.AsError(ctx.Err())
 	case err != nil:
-		return nil, diagnose(c, outcome, inquiry, err)
+		return nil, diagnose(c, root, outcome, inquiry, err)
 	case outcome == nil || outcome.EnvelopeContent == nil:
 		return nil, validator.Errorf(validator.Internal, "nothing was verified")
 	}
@@ -81,7 +81,7 @@ func (c *candidate) checkAttributes() *validator.Error {
 func quoted(c *candidate) string { return validator.Quote(c.who()) }
 
 // diagnose says why the library does not accept a signature.
-func diagnose(c *candidate, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
+func diagnose(c *candidate, root signerRoot, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
 	failed := trustpolicy.ValidationType("")
 	if outcome != nil {
 		for _, r := range outcome.VerificationResults {
@@ -103,7 +103,7 @@ func diagnose(c *candidate, outcome *notation.VerificationOutcome, asked *inquir
 	case trustpolicy.TypeExpiry:
 		return validator.Errorf(validator.Expired, "a signature by %s was valid until %s", quoted(c), c.signer.SignedAttributes.Expiry.UTC().Format(time.RFC3339))
 	case trustpolicy.TypeAuthenticTimestamp:
-		return undated(c, cause)
+		return undated(c, root, cause)
 	case trustpolicy.TypeIntegrity:
 		return validator.Errorf(validator.MalformedSignature, "a signature that claims to be by %s is not: %s", quoted(c), validator.Quote(cause.Error()))
 	}
@@ -111,11 +111,17 @@ func diagnose(c *candidate, outcome *notation.VerificationOutcome, asked *inquir
 }
 
 // undated says why it is not known that a certificate was valid when it was used.
-func undated(c *candidate, cause error) *validator.Error {
-	now := time.Now()
+func undated(c *candidate, root signerRoot, cause error) *validator.Error {
+	now, missing := time.Now(), ""
+	switch {
+	case len(c.signer.UnsignedAttributes.TimestampSignature) == 0:
+		missing = "has no timestamp"
+	case !root.stamped():
+		missing = "has a timestamp, of which the trust root knows no authority (tsCert)"
+	}
 	for _, certificate := range c.signer.CertificateChain {
-		if len(c.signer.UnsignedAttributes.TimestampSignature) == 0 && (now.After(certificate.NotAfter) || now.Before(certificate.NotBefore)) {
-			return validator.Errorf(validator.Expired, "a signature by %s has no timestamp, and the certificate of %s was valid from %s to %s only", quoted(c),
+		if missing != "" && (now.After(certificate.NotAfter) || now.Before(certificate.NotBefore)) {
+			return validator.Errorf(validator.Expired, "a signature by %s %s, and the certificate of %s was valid from %s to %s only", quoted(c), missing,
 				validator.Quote(certificate.Subject.String()), certificate.NotBefore.UTC().Format(time.RFC3339), certificate.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
