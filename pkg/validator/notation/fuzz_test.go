@@ -22,7 +22,10 @@ func FuzzParse(f *testing.F) {
 		if cose {
 			kind = registry.COSE
 		}
-		c, err := parse(registry.Candidate{Kind: kind, Payload: envelope})
+		c, err := open(registry.Candidate{Kind: kind, Payload: envelope})
+		if err == nil {
+			err = c.read()
+		}
 		if err != nil {
 			return
 		}
