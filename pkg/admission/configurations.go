@@ -196,14 +196,31 @@ func failurePolicy(settings *feature.Settings) *admissionregistrationv1.FailureP
 	return ptr.To(admissionregistrationv1.FailurePolicyType(settings.Webhook.FailurePolicy))
 }
 
-// selector leaves out our own namespace and those that are excluded, by a
-// label that no tenant can change.
+// selector leaves out our own namespace and those that are excluded, by a label
+// that no tenant can change, and with namespaced validation those that another
+// label says.
 func (d desired) selector(settings *feature.Settings) *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+	selector := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
 		Key:      namespaceLabel,
 		Operator: metav1.LabelSelectorOpNotIn,
 		Values:   append([]string{d.namespace}, settings.ExcludedNamespaces...),
 	}}}
+	if chosen := labeled(settings.NamespacedValidation.Mode); chosen != nil {
+		selector.MatchExpressions = append(selector.MatchExpressions, *chosen)
+	}
+	return selector
+}
+
+// labeled chooses namespaces by the label of namespaced validation, where that is
+// in force.
+func labeled(mode feature.NamespacedMode) *metav1.LabelSelectorRequirement {
+	operator := map[feature.NamespacedMode]metav1.LabelSelectorOperator{
+		feature.IgnoreLabeled: metav1.LabelSelectorOpNotIn, feature.ValidateLabeled: metav1.LabelSelectorOpIn,
+	}[mode]
+	if operator == "" {
+		return nil
+	}
+	return &metav1.LabelSelectorRequirement{Key: feature.NamespaceLabel, Operator: operator, Values: []string{string(mode)}}
 }
 
 func (d desired) ownNamespace() *metav1.LabelSelector {

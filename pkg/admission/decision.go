@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,20 +25,46 @@ type decision struct {
 	response *admissionv1.AdmissionResponse
 	err      error // what went wrong apart from images
 	took     time.Duration
+	// detects tells that nothing is blocked.
+	detects bool
 }
 
 // fail denies a request for which no verdict was reached.
 func (d *decision) fail(err error, format string, args ...any) {
 	d.err, d.verdict, d.response = err, nil, nil
-	d.response = denial(fmt.Sprintf(format, args...) + " (" + string(d.reason()) + ")")
+	message := fmt.Sprintf(format, args...) + " (" + string(d.reason()) + ")"
+	if d.response = denial(message); d.detects {
+		d.response = &admissionv1.AdmissionResponse{Allowed: true, Warnings: []string{"would be denied, but for detectionMode: " + message}}
+	}
+}
+
+// detected is the outcome of a request that would have been denied.
+const detected = "Detected"
+
+// outcomes are those of requests that are admitted although something is wrong, from
+// the one that says most.
+var outcomes = []struct {
+	tolerance verify.Tolerance
+	outcome   string
+}{
+	{verify.Detection, detected}, {verify.PodsOnly, detected}, {verify.Excepted, "Excepted"}, {verify.LastKnownGood, "LastKnownGood"},
+	{verify.NothingChanged, verify.Inconclusive.String()},
 }
 
 func (d *decision) outcome() string {
 	switch {
 	case d.verdict != nil && d.response.Allowed:
+		tolerated := d.tolerances()
+		for _, o := range outcomes {
+			if slices.Contains(tolerated, o.tolerance) {
+				return o.outcome
+			}
+		}
 		return d.verdict.Outcome().String()
 	case d.verdict != nil:
 		return d.verdict.Refused()[0].Outcome.String()
+	case d.response.Allowed && d.err != nil:
+		return detected
 	case d.response.Allowed:
 		return verify.Skipped.String()
 	}
@@ -49,10 +76,10 @@ func (d *decision) outcome() string {
 
 func (d *decision) reason() validator.Reason {
 	switch {
-	case d.response != nil && d.response.Allowed:
-		return ""
 	case d.verdict != nil:
 		return d.verdict.Reason()
+	case d.err == nil:
+		return ""
 	}
 	var failure *validator.Error
 	if errors.As(d.err, &failure) {
@@ -70,9 +97,7 @@ func (d *decision) pin() {
 	var patch []operation
 	for i := range d.verdict.Images {
 		img := &d.verdict.Images[i]
-		// What the object already had is left alone: changing it would
-		// restart containers, or is forbidden.
-		if pinned, demanded := img.Pin(); demanded && !img.Unchanged && !img.Pinned() {
+		if pinned, demanded := d.verdict.Pin(img); demanded && !img.Pinned() {
 			patch = append(patch, operation{Op: "replace", Path: img.Image.Pointer, Value: pinned})
 		}
 	}
@@ -100,8 +125,8 @@ type operation struct {
 func (d *decision) demandPins() {
 	for i := range d.verdict.Images {
 		img := &d.verdict.Images[i]
-		if pinned, demanded := img.Pin(); demanded && !img.Unchanged && !img.Pinned() {
-			img.Outcome, img.Reason = verify.Denied, validator.NotPinned
+		if pinned, demanded := d.verdict.Pin(img); demanded && !img.Pinned() {
+			img.Outcome, img.Reason, img.LastKnownGood = verify.Denied, validator.NotPinned, false
 			img.Message = fmt.Sprintf("it is signed, but was put in after the mutating webhooks had run; it must read %s", pinned)
 		}
 	}
@@ -165,7 +190,7 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 func (d *decision) admit() {
 	d.response = &admissionv1.AdmissionResponse{Allowed: true, AuditAnnotations: d.audit()}
 	for _, img := range d.verdict.Tolerated() {
-		d.response.Warnings = append(d.response.Warnings, "unchanged and therefore admitted, but "+img.String())
+		d.response.Warnings = append(d.response.Warnings, tolerating(d.verdict.Tolerance(img), img)+img.String())
 	}
 	for i := range d.verdict.Images {
 		if img := &d.verdict.Images[i]; len(img.Warnings) > 0 && img.Admitted() {
@@ -174,11 +199,46 @@ func (d *decision) admit() {
 	}
 }
 
+// tolerating says why an image is admitted, before it is said what is wrong with it.
+func tolerating(why verify.Tolerance, img *verify.ImageVerdict) string {
+	switch why {
+	case verify.Detection:
+		return "would be denied, but for detection mode: "
+	case verify.PodsOnly:
+		return "its Pods would be denied, and only those are (resourceValidationMode: podsOnly): "
+	case verify.Excepted:
+		return fmt.Sprintf("admitted by exceptions[%d] of config-policy (until %s: %s), but ", img.Exception.Index, img.Exception.Until.UTC().Format(time.RFC3339), validator.Quote(img.Exception.Reason))
+	case verify.LastKnownGood:
+		return fmt.Sprintf("admitted as %s, which was verified before (onInconclusive: lastKnownGood), but ", img.Digest)
+	case verify.NothingChanged:
+		return "unchanged and therefore admitted, but "
+	}
+	return ""
+}
+
+// tolerances are those that the request was admitted by, each once, sorted.
+func (d *decision) tolerances() (found []verify.Tolerance) {
+	for _, img := range d.verdict.Tolerated() {
+		if why := d.verdict.Tolerance(img); !slices.Contains(found, why) {
+			found = append(found, why)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 // audit are the annotations of the API server's audit event.
 func (d *decision) audit() map[string]string {
 	annotations := map[string]string{"revision": d.verdict.Revision, "outcome": d.verdict.Outcome().String()}
 	if d.verdict.Skipped != "" {
 		annotations["skipped"] = d.verdict.Skipped
+	}
+	if tolerances := d.tolerances(); len(tolerances) > 0 {
+		var names []string
+		for _, t := range tolerances {
+			names = append(names, string(t))
+		}
+		annotations["tolerated"] = strings.Join(names, ",")
 	}
 	if reason := d.verdict.Reason(); reason != "" {
 		annotations["reason"] = string(reason)

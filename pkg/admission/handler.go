@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -106,6 +107,7 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 		d.fail(err, "no image could be checked: %v", err)
 		return
 	}
+	d.detects = snapshot.Features.DetectionMode
 	req, err := request(d.request)
 	if err != nil {
 		d.fail(err, "no image could be checked: %v", err)
@@ -173,7 +175,11 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.Bool("dryRun", true))
 	}
 	if reason != "" {
-		fields = append(fields, zap.String("reason", string(reason)), zap.String("message", d.response.Result.Message[:min(len(d.response.Result.Message), maxLoggedMessage)]))
+		message := strings.Join(d.response.Warnings, "\n")
+		if d.response.Result != nil {
+			message = d.response.Result.Message
+		}
+		fields = append(fields, zap.String("reason", string(reason)), zap.String("message", message[:min(len(message), maxLoggedMessage)]))
 	}
 	if d.err != nil {
 		fields = append(fields, zap.Error(d.err))

@@ -72,10 +72,16 @@ type Retention struct {
 // Wrap puts the cache in front of a validator and of the resolver that goes
 // with it. A tag's digest is remembered only together with the verification of
 // that digest.
-func (c *Cache) Wrap(v validator.Validator, r validator.Resolver, retention Retention) (validator.Validator, validator.Resolver) {
+func (c *Cache) Wrap(v validator.Validator, r validator.Resolver, retention Retention) (Validator, validator.Resolver) {
 	fingerprint := v.Fingerprint()
 	return &cachedValidator{Validator: v, cache: c, retention: retention, fingerprint: fingerprint},
 		&cachedResolver{resolver: r, cache: c, retention: retention, fingerprint: fingerprint}
+}
+
+// Validator is a validator with a cache in front of it.
+type Validator interface {
+	validator.Validator
+	validator.Memory
 }
 
 // cachedValidator decorates a validator.
@@ -102,6 +108,18 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 		v.cache.remember(k, result, err)
 		return result, err
 	})
+}
+
+// Known implements validator.Memory. It goes back further than what is answered
+// from the cache, as far as there was room to keep it; a denial since then is what
+// is known.
+func (v *cachedValidator) Known(req validator.Request, maxAge time.Duration) (validator.Result, bool) {
+	e, ok := v.cache.store.get(newKey(v.fingerprint, req))
+	if !ok || e.denial != nil || e.result.Digest == "" || !v.cache.fresh(e, maxAge) {
+		return validator.Result{}, false
+	}
+	result, _ := e.outcome() // it is no denial
+	return result, true
 }
 
 // cachedResolver decorates a resolver. It reads what cachedValidator wrote.
@@ -144,11 +162,13 @@ func (c *Cache) lookup(k key, retention Retention) (entry, bool) {
 		}
 		expiry = min(expiry, denialExpiry)
 	}
+	return e, c.fresh(e, expiry)
+}
+
+// fresh tells whether an entry is younger than that, and still holds.
+func (c *Cache) fresh(e entry, maxAge time.Duration) bool {
 	now := c.now()
-	if now.Sub(e.stored) >= expiry || (!e.expires.IsZero() && !now.Before(e.expires)) {
-		return entry{}, false
-	}
-	return e, true
+	return now.Sub(e.stored) < maxAge && (e.expires.IsZero() || now.Before(e.expires))
 }
 
 // remember stores a conclusive outcome. What was verified for a tag holds for

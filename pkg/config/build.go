@@ -119,6 +119,8 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
+	exceptions, errs := parseExceptions(doc.exceptions)
+	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	built.Insecure = insecurities(doc, features)
 	built.Warnings = slices.Concat(built.Insecure, warnings(o, doc, features, source.reads), source.unavailable())
 	built.Rules = ruleTexts(doc)
@@ -131,7 +133,9 @@ func (b *Builder) Build(o Objects) Built {
 		Namespace: o.Namespace,
 		Policy:    compiled,
 		Rules:     rules,
-		Features:  features,
+
+		Exceptions: exceptions,
+		Features:   features,
 	}
 	return built
 }
@@ -276,8 +280,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin
 func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]builtin.Configured, features feature.Settings, by string) (verify.Rule, strict.Errors) {
 	at := fmt.Sprintf("%s[%d]", policyKey, i)
 	rule := verify.Rule{ValidatorName: name}
-	mode, settings, errs := parseMode(strict.Object{Path: at + ".with", Fields: with})
-	rule.Mode = mode
+	settings, errs := parseHandling(&rule, strict.Object{Path: at + ".with", Fields: with})
 	named, ok := validators[name]
 	if !ok {
 		known := make([]string, 0, len(validators))
@@ -295,10 +298,11 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 		return rule, errs
 	}
 	rule.PullSecrets = builtin.UsesPullSecrets(named)
-	rule.Validator, rule.Resolver = b.cache.Wrap(reached{bound, by}, resolver, cache.Retention{
+	cached, resolver := b.cache.Wrap(reached{bound, by}, resolver, cache.Retention{
 		Expiry:  features.Cache.Expiry(),
 		Denials: features.Cache.CacheErrors,
 	})
+	rule.Validator, rule.Memory, rule.Resolver = cached, cached, resolver
 	return rule, errs
 }
 

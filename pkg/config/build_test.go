@@ -40,7 +40,7 @@ func TestT25WhatIsWrongIsSaidWithItsKeyPath(t *testing.T) {
 		"a pattern is ambiguous":    {objects(policyOf(allowValidator, "- pattern: my*/app\n  validator: allow\n")), []string{`config-policy: policy[0].pattern: "my*/app" is ambiguous`}},
 		"a pattern cannot compile":  {objects(policyOf(allowValidator, "- pattern: 'docker.io/[a:1'\n  validator: allow\n")), []string{"config-policy: policy[0].pattern: "}},
 		"a namespace is empty":      {objects(policyOf(allowValidator, "- pattern: '*'\n  validator: allow\n  namespaces: ['']\n")), []string{"config-policy: policy[0].namespaces[0]: "}},
-		"a mode is unknown":         {objects(policyOf(allowValidator, allowAll+"  with: {mode: mutat}\n")), []string{`config-policy: policy[0].with.mode: is mutat, but must be mutate or insecureValidateOnly; did you mean "mutate"?`}},
+		"a mode is unknown":         {objects(policyOf(allowValidator, allowAll+"  with: {mode: mutat}\n")), []string{`config-policy: policy[0].with.mode: is mutat, but must be mutate, mutatePodsOnly or insecureValidateOnly; did you mean "mutate"?`}},
 		"a mode is a number":        {objects(policyOf(allowValidator, allowAll+"  with: {mode: 3}\n")), []string{"config-policy: policy[0].with.mode: is 3"}},
 		"a mode is null":            {objects(policyOf(allowValidator, allowAll+"  with: {mode: }\n")), []string{"config-policy: policy[0].with.mode: is <nil>"}},
 		"a validator takes no such": {objects(policyOf(allowValidator, allowAll+"  with: {threshold: 2}\n")), []string{"config-policy: policy[0].with.threshold: unknown key"}},

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -15,6 +17,7 @@ const (
 	validatorsKey = "validators"
 	policyKey     = "policy"
 	registriesKey = "registries"
+	exceptionsKey = "exceptions"
 )
 
 // validatorConfig is an item of the list validators. What its type defines is
@@ -33,9 +36,20 @@ type ruleConfig struct {
 	With       map[string]any `config:"with"`
 }
 
-// modeKey is the one key of a rule's "with" that is the engine's; all others
-// are the validator's.
-const modeKey = "mode"
+// exceptionConfig is an item of the list exceptions.
+type exceptionConfig struct {
+	Pattern    string   `config:"pattern"`
+	Namespaces []string `config:"namespaces"`
+	Until      string   `config:"until"`
+	Reason     string   `config:"reason"`
+}
+
+// The keys of a rule's "with" that are the engine's; all others are the
+// validator's.
+const (
+	modeKey      = "mode"
+	detectionKey = "detection"
+)
 
 // registryConfig is an item of the list registries.
 type registryConfig struct {
@@ -50,6 +64,7 @@ type policyDocument struct {
 	validators []validatorConfig
 	rules      []ruleConfig
 	registries []registryConfig
+	exceptions []exceptionConfig
 }
 
 // defaultPolicy is what holds as long as nothing is configured: everything is
@@ -72,7 +87,7 @@ func parsePolicy(o Objects) (policyDocument, strict.Errors) {
 		return doc, strict.Errors{{Source: PolicyName, Message: fmt.Sprintf("there is no such ConfigMap in namespace %q", o.Namespace)}}
 	}
 	var errs strict.Errors
-	targets := map[string]any{validatorsKey: &doc.validators, policyKey: &doc.rules, registriesKey: &doc.registries}
+	targets := map[string]any{validatorsKey: &doc.validators, policyKey: &doc.rules, registriesKey: &doc.registries, exceptionsKey: &doc.exceptions}
 	keys := o.keys(PolicyName)
 	if !slices.Contains(keys, validatorsKey) && !slices.Contains(keys, policyKey) {
 		doc.validators, doc.rules = defaultPolicy()
@@ -80,55 +95,88 @@ func parsePolicy(o Objects) (policyDocument, strict.Errors) {
 	for _, key := range keys {
 		target, ok := targets[key]
 		if !ok {
-			errs.Add(key, "unknown key%s", strict.Suggest(key, []string{validatorsKey, policyKey, registriesKey}))
+			errs.Add(key, "unknown key%s", strict.Suggest(key, []string{validatorsKey, policyKey, registriesKey, exceptionsKey}))
 			continue
 		}
 		raw, bad := strict.YAML(key, o.text(PolicyName, key))
 		if len(bad) == 0 {
 			bad = strict.Decode(key, raw, target)
 		}
-		if key == policyKey {
-			bad = append(bad, emptyNamespaces(raw)...)
+		if key == policyKey || key == exceptionsKey {
+			bad = append(bad, emptyNamespaces(key, raw)...)
 		}
 		errs = append(errs, bad...)
 	}
 	return doc, errs.From(PolicyName)
 }
 
-// emptyNamespaces finds the rules whose namespaces are there, but empty: a list
-// that a template left empty must not make the rule one for all namespaces.
-func emptyNamespaces(raw any) (errs strict.Errors) {
+// emptyNamespaces finds the rules or exceptions whose namespaces are there, but
+// empty: a list that a template left empty must not make one for all namespaces.
+func emptyNamespaces(key string, raw any) (errs strict.Errors) {
 	rules, _ := raw.([]any)
 	for i, rule := range rules {
 		fields, _ := rule.(map[string]any)
 		namespaces, ok := fields["namespaces"]
 		list, isList := namespaces.([]any)
 		if ok && (namespaces == nil || isList && len(list) == 0) {
-			errs.Add(fmt.Sprintf("%s[%d].namespaces", policyKey, i), "is empty; leave it out for all namespaces")
+			errs.Add(fmt.Sprintf("%s[%d].namespaces", key, i), "is empty; leave it out for all namespaces")
 		}
 	}
 	return errs
 }
 
-// parseMode takes the mode out of a rule's settings.
-func parseMode(with strict.Object) (verify.Mode, strict.Object, strict.Errors) {
-	rest := strict.Object{Path: with.Path, Fields: map[string]any{}}
-	mode := verify.Mutate
-	var errs strict.Errors
+// modes are what mode can be.
+var modes = []string{string(verify.Mutate), string(verify.MutatePodsOnly), string(verify.InsecureValidateOnly)}
+
+// parseHandling takes out of a rule's settings what is the engine's, and leaves the
+// validator's.
+func parseHandling(rule *verify.Rule, with strict.Object) (rest strict.Object, errs strict.Errors) {
+	rest = strict.Object{Path: with.Path, Fields: map[string]any{}}
+	rule.Mode = verify.Mutate
 	for key, value := range with.Fields {
-		if key != modeKey {
-			rest.Fields[key] = value
-			continue
-		}
-		switch text, _ := value.(string); verify.Mode(text) {
-		case verify.Mutate, verify.InsecureValidateOnly:
-			mode = verify.Mode(text)
+		switch key {
+		case modeKey:
+			text, _ := value.(string)
+			if !slices.Contains(modes, text) {
+				errs.Add(with.Key(modeKey), "is %v, but must be %s or %s%s", value, strings.Join(modes[:2], ", "), modes[2], strict.Suggest(text, modes))
+				continue
+			}
+			rule.Mode = verify.Mode(text)
+		case detectionKey:
+			detects, ok := value.(bool)
+			if !ok {
+				errs.Add(with.Key(detectionKey), "is %v, but must be true or false", value)
+			}
+			rule.Detection = detects
 		default:
-			errs.Add(with.Key(modeKey), "is %v, but must be %s or %s%s", value, verify.Mutate, verify.InsecureValidateOnly,
-				strict.Suggest(text, []string{string(verify.Mutate), string(verify.InsecureValidateOnly)}))
+			rest.Fields[key] = value
 		}
 	}
-	return mode, rest, errs
+	return rest, errs
+}
+
+// parseExceptions compiles exceptions. One without an end or a reason is none.
+func parseExceptions(configs []exceptionConfig) (exceptions []verify.Exception, errs strict.Errors) {
+	for i, config := range configs {
+		at := fmt.Sprintf("%s[%d]", exceptionsKey, i)
+		e := verify.Exception{Index: i, Pattern: config.Pattern, Reason: config.Reason}
+		compiled, bad := policy.Compile([]policy.Rule{{Pattern: config.Pattern, Namespaces: config.Namespaces}})
+		for _, b := range bad {
+			errs.Add(at+"."+b.Field, "%v", b.Err)
+		}
+		e.Compiled = compiled
+		var err error
+		if e.Until, err = time.Parse(time.RFC3339, config.Until); config.Until == "" {
+			errs.Add(at+".until", "is missing; an exception must end, at a time such as 2026-01-31T18:00:00Z")
+		} else if err != nil {
+			errs.Add(at+".until", "%q must be a time such as 2026-01-31T18:00:00Z (RFC 3339), in quotes", config.Until)
+		}
+		if strings.TrimSpace(config.Reason) == "" {
+			errs.Add(at+".reason", "is missing; it stands in every trace that the exception leaves")
+		}
+		exceptions = append(exceptions, e)
+	}
+	return exceptions, errs
 }
 
 // parseFeatures reads config-features into one tree. A value is YAML; a key

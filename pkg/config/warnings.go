@@ -51,6 +51,9 @@ func insecurities(doc policyDocument, features feature.Settings) strict.Errors {
 		if rule.With[modeKey] == string(verify.InsecureValidateOnly) {
 			found.Add(at+".mode", "what was verified is not pinned, so that something else may run")
 		}
+		if rule.With[detectionKey] == true {
+			found.Add(at+"."+detectionKey, "images of the rule are admitted, whatever is wrong with them, with a warning")
+		}
 		switch rule.With["verificationLevel"] {
 		case notation.Permissive:
 			found.Add(at+".verificationLevel", "permissive is insecure: signatures are accepted that have expired, whose certificates have expired, or were revoked")
@@ -68,11 +71,32 @@ func insecurities(doc policyDocument, features feature.Settings) strict.Errors {
 			found.Add(fmt.Sprintf("%s[%d].insecure", registriesKey, i), "whoever is on the way to %s can read and change what it says", r.Host)
 		}
 	}
-	found = found.From(PolicyName)
-	if features.Webhook.FailurePolicy == feature.Ignore {
-		found = append(found, &strict.Error{Source: FeaturesName, Path: "webhook.failurePolicy", Message: "Ignore admits everything while the webhook cannot be reached"})
+	for i, e := range doc.exceptions {
+		found.Add(fmt.Sprintf("%s[%d]", exceptionsKey, i), "images of %s are admitted until %s, whatever is wrong with them: %s", e.Pattern, e.Until, e.Reason)
 	}
-	return found
+	return append(found.From(PolicyName), weakFeatures(features)...)
+}
+
+// weakFeatures lists the same of config-features.
+func weakFeatures(features feature.Settings) (found strict.Errors) {
+	for _, weak := range []struct {
+		key     string
+		is      bool
+		message string
+	}{
+		{"webhook.failurePolicy", features.Webhook.FailurePolicy == feature.Ignore, "Ignore admits everything while the webhook cannot be reached"},
+		{"detectionMode", features.DetectionMode, "nothing is denied; what would be is warned of"},
+		{"namespacedValidation.mode", features.NamespacedValidation.Mode == feature.IgnoreLabeled, "whoever may label a namespace " + feature.NamespaceLabel + "=ignore may run anything there"},
+		{"namespacedValidation.mode", features.NamespacedValidation.Mode == feature.ValidateLabeled, "anything may run in namespaces without the label " + feature.NamespaceLabel + "=validate, and whoever may take it away may run anything there"},
+		{"resourceValidationMode", features.PodsOnly(), "podsOnly lets in Deployments and the like whose Pods are denied later"},
+		{"automaticChildApproval", features.ChildApproval() == feature.TrustedOwners, "trustOwners admits what was never verified, if an object has it that was let in while nobody looked"},
+		{"onInconclusive", features.OnInconclusive == feature.LastKnownGood, "lastKnownGood admits what may have been revoked since it was verified"},
+	} {
+		if weak.is {
+			found.Add(weak.key, "%s", weak.message)
+		}
+	}
+	return found.From(FeaturesName)
 }
 
 func missingCredentials(reads map[string]string) (found strict.Errors) {

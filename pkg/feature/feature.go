@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
@@ -27,6 +28,104 @@ type Settings struct {
 	Cache              Cache    `config:"cache"`
 	Webhook            Webhook  `config:"webhook"`
 	Limits             Limits   `config:"limits"`
+	// DetectionMode reports what is wrong, and blocks nothing.
+	DetectionMode bool `config:"detectionMode"`
+	// NamespacedValidation lets a label of a namespace say whether its workloads are
+	// looked at.
+	NamespacedValidation NamespacedValidation `config:"namespacedValidation"`
+	// ResourceValidationMode is AllResources or PodsOnly.
+	ResourceValidationMode ResourceValidationMode `config:"resourceValidationMode"`
+	// AutomaticChildApproval is a boolean or TrustOwners; see ChildApproval.
+	AutomaticChildApproval any `config:"automaticChildApproval"`
+	// Approval bounds what AutomaticChildApproval builds on.
+	Approval Age `config:"childApproval"`
+	// AutomaticUnchangedApproval leaves updates alone that change no image.
+	AutomaticUnchangedApproval bool `config:"automaticUnchangedApproval"`
+	// OnInconclusive is Deny or LastKnownGood.
+	OnInconclusive OnInconclusive `config:"onInconclusive"`
+	// LastKnownGood bounds what OnInconclusive falls back to.
+	LastKnownGood Age `config:"lastKnownGood"`
+}
+
+// NamespacedValidation is whether a label of a namespace says that its workloads
+// are looked at.
+type NamespacedValidation struct {
+	Mode NamespacedMode `config:"mode"`
+}
+
+// NamespacedMode is what the label says.
+type NamespacedMode string
+
+// The modes of namespaced validation.
+const (
+	// NoLabel: the label means nothing.
+	NoLabel NamespacedMode = ""
+	// IgnoreLabeled leaves alone namespaces whose label is "ignore".
+	IgnoreLabeled NamespacedMode = "ignore"
+	// ValidateLabeled looks at namespaces only whose label is "validate".
+	ValidateLabeled NamespacedMode = "validate"
+)
+
+// NamespaceLabel is the label of namespaced validation.
+const NamespaceLabel = "securesystemsengineering.connaisseur/webhook"
+
+// ResourceValidationMode is which objects are blocked and changed.
+type ResourceValidationMode string
+
+// The modes of resource validation.
+const (
+	AllResources ResourceValidationMode = "all"
+	PodsOnly     ResourceValidationMode = "podsOnly"
+)
+
+// Approval is what approves an object that another one has made.
+type Approval int
+
+// The approvals.
+const (
+	// NoChildren: each is verified by itself.
+	NoChildren Approval = iota
+	// VerifiedChildren: its owner, and that the digest was verified.
+	VerifiedChildren
+	// TrustedOwners: its owner alone.
+	TrustedOwners
+)
+
+// TrustOwners is the value of automaticChildApproval for TrustedOwners.
+const TrustOwners = "trustOwners"
+
+// OnInconclusive is what becomes of an image that cannot be checked just now.
+type OnInconclusive string
+
+// What becomes of it.
+const (
+	// Deny denies it.
+	Deny OnInconclusive = "deny"
+	// LastKnownGood admits the digest that was verified before.
+	LastKnownGood OnInconclusive = "lastKnownGood"
+)
+
+// Age is how old something may be.
+type Age struct {
+	MaxAgeSeconds int `config:"maxAgeSeconds"`
+}
+
+// MaxAge is MaxAgeSeconds as a duration.
+func (a Age) MaxAge() time.Duration { return time.Duration(a.MaxAgeSeconds) * time.Second }
+
+// PodsOnly tells whether only Pods are blocked and changed.
+func (s Settings) PodsOnly() bool { return s.ResourceValidationMode == PodsOnly }
+
+// ChildApproval is what AutomaticChildApproval means. The zero value approves
+// nobody.
+func (s Settings) ChildApproval() Approval {
+	switch s.AutomaticChildApproval {
+	case true:
+		return VerifiedChildren
+	case TrustOwners:
+		return TrustedOwners
+	}
+	return NoChildren
 }
 
 // Cache says how long outcomes are remembered.
@@ -70,7 +169,13 @@ func Default() Settings {
 		ExcludedNamespaces: []string{"kube-system"},
 		Cache:              Cache{ExpirySeconds: 30, CacheErrors: true},
 		Webhook:            Webhook{FailurePolicy: Fail, TimeoutSeconds: 10},
-		Limits:             Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, AttestationBytes: 2 << 20},
+
+		ResourceValidationMode: AllResources,
+		AutomaticChildApproval: true,
+		Approval:               Age{24 * 60 * 60},
+		OnInconclusive:         Deny,
+		LastKnownGood:          Age{24 * 60 * 60},
+		Limits:                 Limits{Signatures: 100, ManifestBytes: 1 << 20, PayloadBytes: 128 << 10, AttestationBytes: 2 << 20},
 	}
 }
 
@@ -97,10 +202,30 @@ func Parse(fields map[string]any) (Settings, strict.Errors) {
 	inRange("limits.manifestBytes", settings.Limits.ManifestBytes, 1<<10, 64<<20)
 	inRange("limits.payloadBytes", settings.Limits.PayloadBytes, 1<<10, 64<<20)
 	inRange("limits.attestationBytes", settings.Limits.AttestationBytes, 1<<10, 64<<20)
+	inRange("childApproval.maxAgeSeconds", int64(settings.Approval.MaxAgeSeconds), 1, 7*24*60*60)
+	inRange("lastKnownGood.maxAgeSeconds", int64(settings.LastKnownGood.MaxAgeSeconds), 1, 7*24*60*60)
+	oneOf(&errs, "namespacedValidation.mode", settings.NamespacedValidation.Mode, NoLabel, IgnoreLabeled, ValidateLabeled)
+	oneOf(&errs, "resourceValidationMode", settings.ResourceValidationMode, AllResources, PodsOnly)
+	oneOf(&errs, "onInconclusive", settings.OnInconclusive, Deny, LastKnownGood)
+	oneOf(&errs, "automaticChildApproval", settings.AutomaticChildApproval, any(true), false, TrustOwners)
 	if p := settings.Webhook.FailurePolicy; p != Fail && p != Ignore {
 		errs.Add("webhook.failurePolicy", "is %q, but must be Fail or Ignore", p)
 	}
 	return settings, errs
+}
+
+// oneOf makes sure that a setting has one of these values.
+func oneOf[T comparable](errs *strict.Errors, key string, value T, allowed ...T) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	var known []string
+	for _, a := range allowed {
+		if text := fmt.Sprint(a); text != "" {
+			known = append(known, text)
+		}
+	}
+	errs.Add(key, "is %v, but must be %s%s", value, strings.Join(known, " or "), strict.Suggest(fmt.Sprint(value), known))
 }
 
 // Excludes tells whether a namespace is excluded.

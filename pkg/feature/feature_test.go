@@ -102,7 +102,7 @@ func TestErrors(t *testing.T) {
 			"limits.attestationBytes: is 67108865, but must be between 1024 and 67108864",
 		}},
 		{"errors of all sorts", "{unknown: 1, cache: {cacheErrors: no}, webhook: {timeoutSeconds: 99}}", []string{
-			"unknown: unknown key; there is cache, excludedNamespaces, limits, webhook", "cache.cacheErrors: must be true or false, not a string",
+			"unknown: unknown key; there is automaticChildApproval, automaticUnchangedApproval, cache, childApproval, detectionMode, excludedNamespaces, lastKnownGood, limits, namespacedValidation, onInconclusive, resourceValidationMode, webhook", "cache.cacheErrors: must be true or false, not a string",
 			"webhook.timeoutSeconds: is 99, but must be between 2 and 30",
 		}},
 	} {

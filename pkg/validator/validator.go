@@ -53,6 +53,15 @@ type Validator interface {
 	Validate(ctx context.Context, req Request) (Result, error)
 }
 
+// Memory tells what was verified before.
+type Memory interface {
+	// Known returns what was last established about the image, if that was a trusted
+	// signature, with everything that the outcome depends on as it is now, not longer
+	// ago than maxAge, and if nothing that it relies on has expired since. A tag
+	// without a digest is known by the digest that it stood for then.
+	Known(req Request, maxAge time.Duration) (Result, bool)
+}
+
 // Resolver tells which digest a tag stands for now.
 type Resolver interface {
 	// Resolve returns the digest of the reference's tag, or an *Error.

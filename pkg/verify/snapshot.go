@@ -19,6 +19,9 @@ const (
 	// InsecureValidateOnly leaves the reference as it is: what runs later may
 	// be something else than what was verified.
 	InsecureValidateOnly Mode = "insecureValidateOnly"
+	// MutatePodsOnly pins references in Pods only, and leaves alone what makes them:
+	// so whoever compares that with files of theirs sees no difference.
+	MutatePodsOnly Mode = "mutatePodsOnly"
 )
 
 // Rule is a rule of the policy with everything that it refers to.
@@ -31,11 +34,15 @@ type Rule struct {
 	ValidatorName string
 	// Mode is Mutate or weaker.
 	Mode Mode
+	// Detection has what is wrong reported, and blocks nothing.
+	Detection bool
 	// PullSecrets tells that the workload's own pull credentials decide what the
 	// validator sees. Other validators are not told who asks.
 	PullSecrets bool
 	// Validator verifies with the rule's settings.
 	Validator validator.Validator
+	// Memory tells what Validator has verified before.
+	Memory validator.Memory
 	// Resolver resolves tags with the validator's access to registries.
 	Resolver validator.Resolver
 }
@@ -62,6 +69,8 @@ type Snapshot struct {
 	// Policy chooses a rule; its indices are those of Rules.
 	Policy *policy.Policy
 	Rules  []Rule
+	// Exceptions let images in for a time.
+	Exceptions []Exception
 	// Features are the settings of config-features.
 	Features feature.Settings
 }

@@ -70,23 +70,29 @@ type ImageVerdict struct {
 	Rule *Rule
 	// Unchanged tells that the object already had the image before.
 	Unchanged bool
+	// Lenience is why the image is admitted should it be denied or could it not be
+	// checked; empty if it is not. Exception is the one that grants it, if one does.
+	Lenience  Tolerance
+	Exception *Exception
+	// LastKnownGood tells that it could not be checked, and that Digest is what was
+	// verified before, which is taken for good.
+	LastKnownGood bool
 	// Cached tells that the result came from the cache.
 	Cached bool
 	// Duration is how long it took to decide.
 	Duration time.Duration
 }
 
-// Admitted tells whether the image may run. An inconclusive check does not
-// take away what already runs: where no image of the object changed, it is
-// admitted with a warning, which the Verdict decides.
+// Admitted tells whether the image may run by what is known of it. Whether it is
+// tolerated otherwise the Verdict says.
 func (v *ImageVerdict) Admitted() bool {
 	return v.Outcome == Trusted || v.Outcome == Allowed || v.Outcome == Skipped
 }
 
-// Pin is what the image's field must hold to run what was verified, and
-// whether its rule demands that.
-func (v *ImageVerdict) Pin() (reference string, demanded bool) {
-	if v.Outcome != Trusted || v.Rule == nil || v.Rule.Mode == InsecureValidateOnly {
+// pin is what the image's field must hold to run what was verified, and whether
+// its rule demands that.
+func (v *ImageVerdict) pin() (reference string, demanded bool) {
+	if v.Outcome != Trusted && !v.LastKnownGood || v.Rule == nil || v.Rule.Mode == InsecureValidateOnly {
 		return "", false
 	}
 	return v.Reference.Pinned(v.Digest), true
@@ -144,9 +150,41 @@ type Verdict struct {
 	Skipped string
 	// Images are in the order of the workload's.
 	Images []ImageVerdict
+	// PodsOnly tells that only Pods are blocked and changed.
+	PodsOnly bool
 	// NothingChanged tells that the workload was updated without a change of
 	// its images.
 	NothingChanged bool
+}
+
+// Pin is what the field of one of the images must hold to run what was verified,
+// and whether that is demanded. What the object had before is left alone, since
+// changing it would restart containers, or is forbidden; and so is what somebody
+// else's controller compares with what it has made: its Pods are pinned.
+func (v *Verdict) Pin(img *ImageVerdict) (reference string, demanded bool) {
+	if !v.Workload.IsPod() {
+		if v.PodsOnly || v.Workload.Controller() != nil || img.Rule != nil && img.Rule.Mode == MutatePodsOnly {
+			return "", false
+		}
+	}
+	if img.Unchanged {
+		return "", false
+	}
+	return img.pin()
+}
+
+// Tolerance is why one of the images is admitted although it is denied or could
+// not be checked; empty if neither is so, or it is not admitted.
+func (v *Verdict) Tolerance(img *ImageVerdict) Tolerance {
+	switch {
+	case img.Admitted():
+		return ""
+	case img.LastKnownGood:
+		return LastKnownGood
+	case v.NothingChanged && img.Unchanged && img.Outcome == Inconclusive:
+		return NothingChanged
+	}
+	return img.Lenience
 }
 
 // Refused lists the images because of which the workload must not be admitted;
@@ -154,27 +192,23 @@ type Verdict struct {
 func (v *Verdict) Refused() []*ImageVerdict {
 	var refused []*ImageVerdict
 	for i := range v.Images {
-		if img := &v.Images[i]; !img.Admitted() && !v.tolerates(img) {
+		if img := &v.Images[i]; !img.Admitted() && v.Tolerance(img) == "" {
 			refused = append(refused, img)
 		}
 	}
 	return refused
 }
 
-// Tolerated lists the images that could not be checked, but stood in the
-// object before.
+// Tolerated lists the images that are admitted although they are denied or could
+// not be checked.
 func (v *Verdict) Tolerated() []*ImageVerdict {
 	var tolerated []*ImageVerdict
 	for i := range v.Images {
-		if img := &v.Images[i]; v.tolerates(img) {
+		if img := &v.Images[i]; v.Tolerance(img) != "" {
 			tolerated = append(tolerated, img)
 		}
 	}
 	return tolerated
-}
-
-func (v *Verdict) tolerates(img *ImageVerdict) bool {
-	return v.NothingChanged && img.Unchanged && img.Outcome == Inconclusive
 }
 
 // Outcome sums the verdict up: the worst of its images'.
@@ -189,10 +223,11 @@ func (v *Verdict) Outcome() Outcome {
 	return worst
 }
 
-// Reason is that of the first image that is refused; empty if none is.
+// Reason is that of the first image that is refused, or else of the first that is
+// tolerated; empty if none is.
 func (v *Verdict) Reason() validator.Reason {
-	if refused := v.Refused(); len(refused) > 0 {
-		return refused[0].Reason
+	for _, img := range append(v.Refused(), v.Tolerated()...) {
+		return img.Reason
 	}
 	return ""
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
@@ -32,6 +33,9 @@ type Request struct {
 type Engine struct {
 	// Now is the clock that durations are measured with; time.Now if nil.
 	Now func() time.Time
+	// Owners finds the objects that have made others. Nil finds none, so that each
+	// is verified by itself.
+	Owners Owners
 }
 
 func (e Engine) now() time.Time {
@@ -49,11 +53,13 @@ func (e Engine) Verify(ctx context.Context, snapshot *Snapshot, req Request) *Ve
 		Workload:       req.Workload,
 		Revision:       snapshot.Revision,
 		NothingChanged: req.Old != nil && old.HasAll(req.Workload),
+		PodsOnly:       snapshot.Features.PodsOnly(),
 	}
 	if verdict.Skipped = exemption(snapshot, req, verdict.NothingChanged); verdict.Skipped != "" {
 		return verdict
 	}
 	verdict.Images = make([]ImageVerdict, len(req.Workload.Images))
+	children := e.childrenOf(ctx, snapshot, req)
 	// An image that stands in several containers is verified once.
 	first := make(map[string]int, len(req.Workload.Images))
 	var group errgroup.Group
@@ -64,7 +70,7 @@ func (e Engine) Verify(ctx context.Context, snapshot *Snapshot, req Request) *Ve
 		}
 		first[img.Reference] = i
 		decide := func() error {
-			verdict.Images[i] = e.image(ctx, snapshot, req, img.Reference)
+			verdict.Images[i] = e.image(ctx, snapshot, req, img.Reference, children)
 			return nil
 		}
 		if len(req.Workload.Images) == 1 {
@@ -92,12 +98,14 @@ func exemption(snapshot *Snapshot, req Request, nothingChanged bool) string {
 		return fmt.Sprintf("namespace %q is excluded by excludedNamespaces in config-features", req.Namespace)
 	case req.Workload.Deleting && nothingChanged:
 		return "the object is being deleted, and none of its images changed"
+	case nothingChanged && snapshot.Features.AutomaticUnchangedApproval:
+		return "the update changes no image (automaticUnchangedApproval in config-features)"
 	}
 	return ""
 }
 
 // image decides about one image. A panic denies this image and nothing else.
-func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string) (verdict ImageVerdict) {
+func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string, children *children) (verdict ImageVerdict) {
 	start := e.now()
 	defer func() {
 		if p := recover(); p != nil {
@@ -107,6 +115,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			})
 		}
+		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict)
 		verdict.Duration = e.now().Sub(start)
 	}()
 	ref, err := image.Parse(reference)
@@ -115,17 +124,33 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		return verdict
 	}
 	verdict.Reference = ref
+	if verdict.inherit(children, snapshot, req) {
+		return verdict
+	}
 	rule, failure := applicable(ctx, snapshot, req, ref)
 	if rule != nil {
 		verdict.Rule = rule
 	}
-	if failure != nil {
+	if failure == nil {
+		result, err := rule.Validator.Validate(ctx, rule.request(ref, req.Identity))
+		verdict.conclude(result, err)
+	} else {
 		verdict.fail(failure)
-		return verdict
 	}
-	result, err := rule.Validator.Validate(ctx, rule.request(ref, req.Identity))
-	verdict.conclude(result, err)
+	verdict.recall(snapshot, req)
 	return verdict
+}
+
+// recall takes what was verified before for what cannot be checked just now, if
+// that is what the configuration wants.
+func (v *ImageVerdict) recall(snapshot *Snapshot, req Request) {
+	if v.Outcome != Inconclusive || v.Rule == nil || v.Rule.Memory == nil || snapshot.Features.OnInconclusive != feature.LastKnownGood {
+		return
+	}
+	known, ok := v.Rule.Memory.Known(v.Rule.request(v.Reference, req.Identity), snapshot.Features.LastKnownGood.MaxAge())
+	if ok {
+		v.LastKnownGood, v.Digest, v.TrustRoots, v.Signers = true, known.Digest, known.TrustRoots, known.Signers
+	}
 }
 
 // applicable finds the rule for an image. A rule that matched by the tag of a

@@ -206,7 +206,7 @@ func TestZeroValuesDeny(t *testing.T) {
 			t.Errorf("outcome %d admits", unknown)
 		}
 	}
-	if reference, demanded := img.Pin(); demanded || reference != "" || img.Pinned() {
+	if reference, demanded := (&verify.Verdict{Workload: pod(t, "example.org/app:1")}).Pin(&img); demanded || reference != "" || img.Pinned() {
 		t.Error("the zero verdict pins")
 	}
 	w := pod(t, "example.org/app:1")
@@ -487,7 +487,7 @@ func TestPinning(t *testing.T) {
 			t.Parallel()
 			s := snapshot(t, rule{pattern: "*:*", mode: c.mode, fake: &fake{validate: c.validate}})
 			verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, c.reference)})
-			pin, demanded := verdict.Images[0].Pin()
+			pin, demanded := verdict.Pin(&verdict.Images[0])
 			if pin != c.pin || demanded != (c.pin != "") || verdict.Images[0].Pinned() != c.pinned {
 				t.Errorf("got %q, %v, %v", pin, demanded, verdict.Images[0].Pinned())
 			}

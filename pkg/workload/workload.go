@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -43,6 +44,9 @@ type Workload struct {
 	Kind      schema.GroupVersionKind
 	Namespace string
 	Name      string
+	// UID tells the object from one of the same name before or after it; empty
+	// before it is stored.
+	UID types.UID
 	// Owners are the object's owners, as it claims them.
 	Owners []metav1.OwnerReference
 	// Deleting tells that the object is already marked for deletion.
@@ -64,11 +68,25 @@ func (w *Workload) String() string {
 	return w.Kind.Kind + " " + name
 }
 
+// Controller is the object that manages this one, as it claims; nil if none does.
+func (w *Workload) Controller() *metav1.OwnerReference {
+	for i := range w.Owners {
+		if owner := &w.Owners[i]; owner.Controller != nil && *owner.Controller {
+			return owner
+		}
+	}
+	return nil
+}
+
+// IsPod tells whether the object is a Pod itself, and not a template for some.
+func (w *Workload) IsPod() bool { return w.Kind.Group == "" && w.Kind.Kind == "Pod" }
+
 // metadata is the part of an object's metadata that is looked at.
 type metadata struct {
 	Name              string                  `json:"name"`
 	GenerateName      string                  `json:"generateName"`
 	Namespace         string                  `json:"namespace"`
+	UID               types.UID               `json:"uid"`
 	DeletionTimestamp *string                 `json:"deletionTimestamp"`
 	OwnerReferences   []metav1.OwnerReference `json:"ownerReferences"`
 }
@@ -140,6 +158,7 @@ func Extract(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {
 		Kind:           gvk,
 		Namespace:      obj.Metadata.Namespace,
 		Name:           obj.Metadata.Name,
+		UID:            obj.Metadata.UID,
 		Owners:         obj.Metadata.OwnerReferences,
 		Deleting:       obj.Metadata.DeletionTimestamp != nil,
 		ServiceAccount: cmp.Or(spec.ServiceAccountName, spec.ServiceAccount),
