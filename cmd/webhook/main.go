@@ -18,11 +18,14 @@ import (
 	"knative.dev/pkg/injection/sharedmain"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/signals"
+	"knative.dev/pkg/system"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/admission"
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/owner"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust/remote"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
@@ -63,6 +66,10 @@ func main() {
 	if err != nil {
 		log.Fatal("The cluster cannot be reached: ", err)
 	}
+	owners, err := owner.New(others)
+	if err != nil {
+		log.Fatal("The cluster cannot be watched: ", err)
+	}
 	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
@@ -71,7 +78,12 @@ func main() {
 				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
 			}
 			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
-			go serve(ctx, env, store, material, instruments, served)
+			store.OnChange(func(c config.Change) {
+				if c.Snapshot != nil && c.Snapshot.Features.ChildApproval() != feature.NoChildren {
+					owners.Start(ctx)
+				}
+			})
+			go serve(ctx, env, store, owners, material, instruments, served)
 			return config.NewController(store, material, instruments)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
@@ -84,15 +96,15 @@ func main() {
 }
 
 // serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, material *remote.Refresher, instruments *observability.Instruments, served chan<- struct{}) {
+func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
 	defer material.Close()
 	logger := logging.FromContext(ctx)
-	engine := verify.Engine{Now: time.Now}
+	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
 	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
 		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {

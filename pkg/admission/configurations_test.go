@@ -207,6 +207,34 @@ func TestSettingsReachTheConfigurationsAndNothingElseIsTouched(t *testing.T) {
 	}
 }
 
+// T12: a label decides only where somebody has chosen so, and never about our own
+// namespace or the ones that are excluded.
+func TestT12NamespacedValidation(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[feature.NamespacedMode]*metav1.LabelSelectorRequirement{
+		feature.NoLabel:         nil,
+		feature.IgnoreLabeled:   {Key: "securesystemsengineering.connaisseur/webhook", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"ignore"}},
+		feature.ValidateLabeled: {Key: "securesystemsengineering.connaisseur/webhook", Operator: metav1.LabelSelectorOpIn, Values: []string{"validate"}},
+		"whatever":              nil,
+	} {
+		s := feature.Default()
+		s.NamespacedValidation.Mode = mode
+		got, _, err := reconcile(t, installed(byURL()), certificateWith("CA"), settings(s), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		selector := namespaces("connaisseur", "kube-system")
+		if want != nil {
+			selector.MatchExpressions = append(selector.MatchExpressions, *want)
+		}
+		for _, w := range []*metav1.LabelSelector{got.mutating.Webhooks[0].NamespaceSelector, got.validating[WorkloadsName].Webhooks[0].NamespaceSelector} {
+			if diff := cmp.Diff(selector, w); diff != "" {
+				t.Errorf("%q: %s", mode, diff)
+			}
+		}
+	}
+}
+
 func TestTheConfigurationsAreLeftAloneWhereThatIsBetter(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/webhook"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
@@ -41,6 +42,8 @@ type Handler struct {
 	snapshots   Snapshots
 	instruments *observability.Instruments
 	logger      *zap.Logger
+	events      record.EventRecorder // nil for none
+	namespace   string               // that of the ConfigMaps
 }
 
 var (
@@ -91,6 +94,9 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 		}
 		d.took = h.engine.Now().Sub(start)
 		h.record(ctx, &d)
+		if response.Allowed {
+			h.leaveEvents(req, verdict)
+		}
 	}()
 	h.decide(ctx, &d)
 	return d.response, d.verdict

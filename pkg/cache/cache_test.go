@@ -577,3 +577,87 @@ func TestTheFingerprintIsTheValidatorsOwn(t *testing.T) {
 		t.Errorf("got %q", v.Fingerprint())
 	}
 }
+
+// What was verified is known for longer than it is answered with, until it is
+// denied or nothing that it relied on holds any more.
+func TestWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, current := cache.New(cache.Options{}), digestA
+		f := trusts("f", &current)
+		for _, retention := range []cache.Retention{always, {}} {
+			v, _ := c.Wrap(f, f, retention)
+			if _, err := v.Validate(t.Context(), request(t, "app:1")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			for _, reference := range []string{"app:1", "app:1@" + string(digestA), "app@" + string(digestA)} {
+				known, ok := v.Known(request(t, reference), 2*time.Hour)
+				if !ok || known.Digest != digestA || !known.Cached {
+					t.Errorf("%s: %+v, %t", reference, known, ok)
+				}
+				if _, ok := v.Known(request(t, reference), time.Hour); ok {
+					t.Errorf("%s is known for too long", reference)
+				}
+			}
+			for _, reference := range []string{"app:2", "app:1@" + string(digestB), "app@" + string(digestB), "other:1"} {
+				if known, ok := v.Known(request(t, reference), 2*time.Hour); ok {
+					t.Errorf("%s: %+v", reference, known)
+				}
+			}
+			as := request(t, "app:1")
+			as.Identity = "somebody else"
+			if _, ok := v.Known(as, 2*time.Hour); ok {
+				t.Error("it is known to somebody else")
+			}
+			other, _ := c.Wrap(trusts("g", &current), f, retention)
+			if _, ok := other.Known(request(t, "app:1"), 2*time.Hour); ok {
+				t.Error("it is known to another rule")
+			}
+		}
+	})
+}
+
+func TestWhatIsKnownNoMore(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		then func(context.Context, validator.Request) (validator.Result, error)
+		want bool
+	}{
+		"a denial since": {func(context.Context, validator.Request) (validator.Result, error) {
+			return validator.Result{}, validator.Errorf(validator.Revoked, "no more")
+		}, false},
+		"an outage since": {func(context.Context, validator.Request) (validator.Result, error) {
+			return validator.Result{}, validator.Errorf(validator.RegistryUnavailable, "down")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				current := digestA
+				f := trusts("f", &current)
+				v, _ := cache.New(cache.Options{}).Wrap(f, f, always)
+				_, _ = v.Validate(t.Context(), request(t, "app:1"))
+				time.Sleep(expiry)
+				f.validate = c.then
+				if _, err := v.Validate(t.Context(), request(t, "app:1")); err == nil {
+					t.Fatal("it is still answered from the cache")
+				}
+				if _, ok := v.Known(request(t, "app:1"), time.Hour); ok != c.want {
+					t.Errorf("known: %t", ok)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{fingerprint: "f", validate: func(context.Context, validator.Request) (validator.Result, error) {
+			return validator.Result{Digest: digestA, Expires: time.Now().Add(time.Minute)}, nil
+		}}
+		v, _ := cache.New(cache.Options{}).Wrap(f, f, always)
+		_, _ = v.Validate(t.Context(), request(t, "app:1"))
+		time.Sleep(time.Minute)
+		if _, ok := v.Known(request(t, "app:1"), time.Hour); ok {
+			t.Error("what it relied on has expired")
+		}
+	})
+}

@@ -36,19 +36,27 @@ func TestT25WhatIsWrongIsSaidWithItsKeyPath(t *testing.T) {
 		"a rule names no validator there": {objects(policyOf("- name: alice\n  type: static\n  approve: false\n", "- pattern: '*'\n  validator: alcie\n")), []string{`config-policy: policy[0].validator: no validator named "alcie"; did you mean "alice"?`}},
 		"the default validator is missing": {objects(policyOf(allowValidator, "- pattern: '*'\n")),
 			[]string{`config-policy: policy[0].validator: no validator named "default"; there is allow`}},
-		"a pattern is missing":      {objects(policyOf(allowValidator, "- validator: allow\n")), []string{"config-policy: policy[0].pattern: \"\" is empty"}},
-		"a pattern is ambiguous":    {objects(policyOf(allowValidator, "- pattern: my*/app\n  validator: allow\n")), []string{`config-policy: policy[0].pattern: "my*/app" is ambiguous`}},
-		"a pattern cannot compile":  {objects(policyOf(allowValidator, "- pattern: 'docker.io/[a:1'\n  validator: allow\n")), []string{"config-policy: policy[0].pattern: "}},
-		"a namespace is empty":      {objects(policyOf(allowValidator, "- pattern: '*'\n  validator: allow\n  namespaces: ['']\n")), []string{"config-policy: policy[0].namespaces[0]: "}},
-		"a mode is unknown":         {objects(policyOf(allowValidator, allowAll+"  with: {mode: mutat}\n")), []string{`config-policy: policy[0].with.mode: is mutat, but must be mutate, mutatePodsOnly or insecureValidateOnly; did you mean "mutate"?`}},
-		"a mode is a number":        {objects(policyOf(allowValidator, allowAll+"  with: {mode: 3}\n")), []string{"config-policy: policy[0].with.mode: is 3"}},
-		"a mode is null":            {objects(policyOf(allowValidator, allowAll+"  with: {mode: }\n")), []string{"config-policy: policy[0].with.mode: is <nil>"}},
-		"a validator takes no such": {objects(policyOf(allowValidator, allowAll+"  with: {threshold: 2}\n")), []string{"config-policy: policy[0].with.threshold: unknown key"}},
-		"a validator has no name":   {objects(policyOf("- type: static\n  approve: true\n", "[]")), []string{"config-policy: validators[0].name: is missing"}},
-		"a name is used twice":      {objects(policyOf(allowValidator+allowValidator, allowAll)), []string{`config-policy: validators[1].name: another validator is named "allow" already`}},
-		"a type is misspelled":      {objects(policyOf("- name: allow\n  type: statc\n  approve: true\n", allowAll)), []string{`config-policy: validators[0].type: "statc" is no type of validator; did you mean "static"?`}},
-		"a type is missing":         {objects(policyOf("- name: allow\n  approve: true\n", allowAll)), []string{`config-policy: validators[0].type: "" is no type of validator`}},
-		"a ConfigMap is dangling":   {objects(cosignPolicy("configmap://elsewhere/a.pub")), []string{"config-policy: validators[0].trustRoots[0].key: configmap://elsewhere/a.pub: ConfigMap elsewhere does not exist"}},
+		"detection is no boolean":             {objects(policyOf(allowValidator, allowAll+"  with: {detection: 'true'}\n")), []string{"config-policy: policy[0].with.detection: is true, but must be true or false"}},
+		"an exception never ends":             {objects(withExceptions("- {pattern: 'a:*', reason: x}")), []string{"config-policy: exceptions[0].until: is missing; an exception must end"}},
+		"an exception ends some day":          {objects(withExceptions("- {pattern: 'a:*', reason: x, until: tomorrow}")), []string{`config-policy: exceptions[0].until: "tomorrow" must be a time`}},
+		"an exception has no reason":          {objects(withExceptions("- {pattern: 'a:*', until: '2026-01-31T18:00:00Z', reason: ' '}")), []string{"config-policy: exceptions[0].reason: is missing"}},
+		"an exception is for nothing":         {objects(withExceptions("- {until: '2026-01-31T18:00:00Z', reason: x}")), []string{`config-policy: exceptions[0].pattern: "" is empty`}},
+		"an exception's pattern is ambiguous": {objects(withExceptions("- {pattern: my*/app, until: '2026-01-31T18:00:00Z', reason: x}")), []string{`config-policy: exceptions[0].pattern: "my*/app" is ambiguous`}},
+		"an exception has no namespaces":      {objects(withExceptions("- {pattern: 'a:*', namespaces: [], until: '2026-01-31T18:00:00Z', reason: x}")), []string{"config-policy: exceptions[0].namespaces: is empty"}},
+		"an exception has an unknown key":     {objects(withExceptions("- {pattern: 'a:*', until: '2026-01-31T18:00:00Z', reason: x, validator: allow}")), []string{"config-policy: exceptions[0].validator: unknown key"}},
+		"a pattern is missing":                {objects(policyOf(allowValidator, "- validator: allow\n")), []string{"config-policy: policy[0].pattern: \"\" is empty"}},
+		"a pattern is ambiguous":              {objects(policyOf(allowValidator, "- pattern: my*/app\n  validator: allow\n")), []string{`config-policy: policy[0].pattern: "my*/app" is ambiguous`}},
+		"a pattern cannot compile":            {objects(policyOf(allowValidator, "- pattern: 'docker.io/[a:1'\n  validator: allow\n")), []string{"config-policy: policy[0].pattern: "}},
+		"a namespace is empty":                {objects(policyOf(allowValidator, "- pattern: '*'\n  validator: allow\n  namespaces: ['']\n")), []string{"config-policy: policy[0].namespaces[0]: "}},
+		"a mode is unknown":                   {objects(policyOf(allowValidator, allowAll+"  with: {mode: mutat}\n")), []string{`config-policy: policy[0].with.mode: is mutat, but must be mutate, mutatePodsOnly or insecureValidateOnly; did you mean "mutate"?`}},
+		"a mode is a number":                  {objects(policyOf(allowValidator, allowAll+"  with: {mode: 3}\n")), []string{"config-policy: policy[0].with.mode: is 3"}},
+		"a mode is null":                      {objects(policyOf(allowValidator, allowAll+"  with: {mode: }\n")), []string{"config-policy: policy[0].with.mode: is <nil>"}},
+		"a validator takes no such":           {objects(policyOf(allowValidator, allowAll+"  with: {threshold: 2}\n")), []string{"config-policy: policy[0].with.threshold: unknown key"}},
+		"a validator has no name":             {objects(policyOf("- type: static\n  approve: true\n", "[]")), []string{"config-policy: validators[0].name: is missing"}},
+		"a name is used twice":                {objects(policyOf(allowValidator+allowValidator, allowAll)), []string{`config-policy: validators[1].name: another validator is named "allow" already`}},
+		"a type is misspelled":                {objects(policyOf("- name: allow\n  type: statc\n  approve: true\n", allowAll)), []string{`config-policy: validators[0].type: "statc" is no type of validator; did you mean "static"?`}},
+		"a type is missing":                   {objects(policyOf("- name: allow\n  approve: true\n", allowAll)), []string{`config-policy: validators[0].type: "" is no type of validator`}},
+		"a ConfigMap is dangling":             {objects(cosignPolicy("configmap://elsewhere/a.pub")), []string{"config-policy: validators[0].trustRoots[0].key: configmap://elsewhere/a.pub: ConfigMap elsewhere does not exist"}},
 		"an entry is dangling": {objects(cosignPolicy("configmap://config-trust-roots/alcie.pub"), trustRoots(entries{"alice.pub": key})),
 			[]string{`config-policy: validators[0].trustRoots[0].key: configmap://config-trust-roots/alcie.pub: entry alcie.pub of ConfigMap config-trust-roots does not exist; did you mean "alice.pub"?`}},
 		"a key is no PEM": {objects(cosignPolicy("configmap://config-trust-roots/a.pub"), trustRoots(entries{"a.pub": "hello"})),
@@ -92,6 +100,30 @@ func withRegistries(registries string) *corev1.ConfigMap {
 	cm.Data["registries"] = registries
 	return cm
 }
+
+func withExceptions(exceptions string) *corev1.ConfigMap {
+	cm := allowing()
+	cm.Data["exceptions"] = exceptions
+	return cm
+}
+
+// Break-glass: an exception takes effect where nothing else lets an image in.
+func TestAnExceptionIsInTheSnapshot(t *testing.T) {
+	t.Parallel()
+	cm := policyOf("- {name: default, type: static, approve: false}", allowAllDenied)
+	cm.Data["exceptions"] = "- {pattern: 'a.io/*:*', namespaces: [prod], until: '2999-01-31T18:00:00+01:00', reason: registry is down}"
+	s := build(t, objects(cm))
+	if len(s.Exceptions) != 1 || s.Exceptions[0].Reason != "registry is down" || s.Exceptions[0].Until.UTC().Hour() != 17 {
+		t.Fatalf("%+v", s.Exceptions)
+	}
+	for reference, want := range map[string]verify.Tolerance{"a.io/x:1": verify.Excepted, "b.io/x:1": ""} {
+		if v := decide(t, s, reference); v.Lenience != want || v.Outcome != verify.Denied {
+			t.Errorf("%s: %q, %s", reference, v.Lenience, v.Outcome)
+		}
+	}
+}
+
+const allowAllDenied = "- pattern: '*:*'\n"
 
 func TestAGoodConfigurationBecomesASnapshot(t *testing.T) {
 	t.Parallel()
@@ -259,6 +291,30 @@ func TestT3FingerprintsFollowTheConfiguration(t *testing.T) {
 			t.Errorf("%s: %q, then %q", name, base, got)
 		}
 	}
+}
+
+// Every weaker mode leaves a trace that names it.
+func TestInsecureSettingsAreNamed(t *testing.T) {
+	t.Parallel()
+	cm := policyOf(allowValidator, "- pattern: a.io/*:*\n  validator: allow\n  with: {detection: true}\n")
+	cm.Data["exceptions"] = "- {pattern: 'b.io/*:*', until: '2999-01-31T18:00:00Z', reason: registry is down}"
+	for mode, want := range map[string]string{"ignore": "whoever may label a namespace", "validate": "anything may run in namespaces without the label"} {
+		built := builder().Build(objects(cm, features(entries{
+			"webhook.failurePolicy": "Ignore", "detectionMode": "true", "namespacedValidation.mode": mode, "resourceValidationMode": "podsOnly",
+			"automaticChildApproval": "trustOwners", "onInconclusive": "lastKnownGood",
+		})))
+		wantTexts(t, built.Errors)
+		wantTexts(t, built.Insecure,
+			"config-policy: policy[0].with.detection: ",
+			"config-policy: exceptions[0]: images of b.io/*:* are admitted until 2999-01-31T18:00:00Z, whatever is wrong with them: registry is down",
+			"config-features: webhook.failurePolicy: Ignore admits everything",
+			"config-features: detectionMode: nothing is denied",
+			"config-features: namespacedValidation.mode: "+want,
+			"config-features: resourceValidationMode: podsOnly lets in",
+			"config-features: automaticChildApproval: trustOwners admits",
+			"config-features: onInconclusive: lastKnownGood admits")
+	}
+	wantTexts(t, builder().Build(objects(allowing(), features(entries{"automaticUnchangedApproval": "true"}))).Insecure)
 }
 
 func TestWarningsAreAboutWhatIsWeakerThanItShouldBe(t *testing.T) {

@@ -69,7 +69,7 @@ func NewController(store *Store, material Material, instruments *observability.I
 			configMaps:  configMaps.Lister().ConfigMaps(system.Namespace()),
 			secrets:     secrets.Lister().Secrets(system.Namespace()),
 			instruments: instruments,
-			events:      newRecorder(ctx),
+			events:      NewRecorder(ctx),
 			logger:      logger,
 		}
 		store.OnChange(func(c Change) { w.report(ctx, c) })
@@ -214,7 +214,8 @@ func source(errs strict.Errors) string {
 	return PolicyName
 }
 
-func newRecorder(ctx context.Context) record.EventRecorder {
+// NewRecorder makes what leaves Events in our namespace, until ctx ends.
+func NewRecorder(ctx context.Context) record.EventRecorder {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kubeclient.Get(ctx).CoreV1().Events(system.Namespace())})
 	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "connaisseur"})

@@ -185,6 +185,9 @@ func Parse(fields map[string]any) (Settings, strict.Errors) {
 	if fields["excludedNamespaces"] != nil {
 		settings.ExcludedNamespaces = nil // a list in the configuration replaces the default
 	}
+	if fields["automaticChildApproval"] != nil {
+		settings.AutomaticChildApproval = nil // the default would have it a boolean
+	}
 	errs := strict.Decode("", fields, &settings)
 	for i, namespace := range settings.ExcludedNamespaces {
 		if !namespaceName.MatchString(namespace) {
@@ -225,7 +228,11 @@ func oneOf[T comparable](errs *strict.Errors, key string, value T, allowed ...T)
 			known = append(known, text)
 		}
 	}
-	errs.Add(key, "is %v, but must be %s%s", value, strings.Join(known, " or "), strict.Suggest(fmt.Sprint(value), known))
+	hint := strict.Suggest(fmt.Sprint(value), known)
+	if !strings.HasPrefix(hint, "; did") {
+		hint = "" // which lists them again
+	}
+	errs.Add(key, "is %v, but must be %s%s", value, strings.Join(known, " or "), hint)
 }
 
 // Excludes tells whether a namespace is excluded.

@@ -36,6 +36,17 @@ func TestParse(t *testing.T) {
 		{"0 seconds are not the default", "cache: {expirySeconds: 0}", func(s *feature.Settings) { s.Cache.ExpirySeconds = 0 }},
 		{"false is not the default", "cache: {cacheErrors: false}", func(s *feature.Settings) { s.Cache.CacheErrors = false }},
 		{"the failure policy can be Ignore", "webhook: {failurePolicy: Ignore}", func(s *feature.Settings) { s.Webhook.FailurePolicy = feature.Ignore }},
+		{"detection mode", "detectionMode: true", func(s *feature.Settings) { s.DetectionMode = true }},
+		{"a mode of namespaced validation", "namespacedValidation: {mode: validate}", func(s *feature.Settings) { s.NamespacedValidation.Mode = feature.ValidateLabeled }},
+		{"Pods only", "resourceValidationMode: podsOnly", func(s *feature.Settings) { s.ResourceValidationMode = feature.PodsOnly }},
+		{"no approval of children", "automaticChildApproval: false", func(s *feature.Settings) { s.AutomaticChildApproval = false }},
+		{"trusted owners", "{automaticChildApproval: trustOwners, childApproval: {maxAgeSeconds: 60}}", func(s *feature.Settings) {
+			s.AutomaticChildApproval, s.Approval.MaxAgeSeconds = feature.TrustOwners, 60
+		}},
+		{"unchanged objects", "automaticUnchangedApproval: true", func(s *feature.Settings) { s.AutomaticUnchangedApproval = true }},
+		{"the last known good", "{onInconclusive: lastKnownGood, lastKnownGood: {maxAgeSeconds: 604800}}", func(s *feature.Settings) {
+			s.OnInconclusive, s.LastKnownGood.MaxAgeSeconds = feature.LastKnownGood, 604800
+		}},
 		{"the least", "{cache: {expirySeconds: 0}, webhook: {timeoutSeconds: 2}, limits: {signatures: 1, manifestBytes: 1024, payloadBytes: 1024, attestationBytes: 1024}}", func(s *feature.Settings) {
 			s.Cache.ExpirySeconds, s.Webhook.TimeoutSeconds, s.Limits = 0, 2, feature.Limits{Signatures: 1, ManifestBytes: 1 << 10, PayloadBytes: 1 << 10, AttestationBytes: 1 << 10}
 		}},
@@ -70,6 +81,18 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestWhoseChildrenAreApproved(t *testing.T) {
+	t.Parallel()
+	if got := (feature.Settings{}).ChildApproval(); got != feature.NoChildren {
+		t.Errorf("the zero value approves: %d", got)
+	}
+	for value, want := range map[any]feature.Approval{true: feature.VerifiedChildren, false: feature.NoChildren, feature.TrustOwners: feature.TrustedOwners, "true": feature.NoChildren} {
+		if got := (feature.Settings{AutomaticChildApproval: value}).ChildApproval(); got != want {
+			t.Errorf("%v: %d, want %d", value, got, want)
+		}
+	}
+}
+
 // TestErrors covers row T25: nothing is silently enabled, and all that is
 // wrong is said at once.
 func TestErrors(t *testing.T) {
@@ -82,6 +105,19 @@ func TestErrors(t *testing.T) {
 		{"T25: an unknown key further down", "webhook: {failPolicy: Ignore}", []string{`webhook.failPolicy: unknown key; did you mean "failurePolicy"?`}},
 		{"T25: a failure policy in another case", "webhook: {failurePolicy: ignore}", []string{`webhook.failurePolicy: is "ignore", but must be Fail or Ignore`}},
 		{"T25: an empty failure policy", `webhook: {failurePolicy: ""}`, []string{`webhook.failurePolicy: is "", but must be Fail or Ignore`}},
+		{"T25: modes in another case", "{namespacedValidation: {mode: Ignore}, resourceValidationMode: podsonly, onInconclusive: Deny, automaticChildApproval: trustowners}", []string{
+			`namespacedValidation.mode: is Ignore, but must be ignore or validate; did you mean "ignore"?`,
+			`resourceValidationMode: is podsonly, but must be all or podsOnly; did you mean "podsOnly"?`,
+			`onInconclusive: is Deny, but must be deny or lastKnownGood; did you mean "deny"?`,
+			`automaticChildApproval: is trustowners, but must be true or false or trustOwners; did you mean "trustOwners"?`,
+		}},
+		{"T25: switches that are no booleans", "{detectionMode: yes, automaticUnchangedApproval: 1, automaticChildApproval: {on: true}}", []string{
+			"detectionMode: must be true or false, not a string", "automaticUnchangedApproval: must be true or false, not a number",
+			"automaticChildApproval: is map[on:true], but must be true or false or trustOwners",
+		}},
+		{"ages that are none", "{childApproval: {maxAgeSeconds: 0}, lastKnownGood: {maxAgeSeconds: 604801}}", []string{
+			"childApproval.maxAgeSeconds: is 0, but must be between 1 and 604800", "lastKnownGood.maxAgeSeconds: is 604801, but must be between 1 and 604800",
+		}},
 		{"a wildcard", "excludedNamespaces: [a, kube-*]", []string{`excludedNamespaces[1]: "kube-*" is not the name of a namespace (wildcards are not supported here)`}},
 		{"an empty name", `excludedNamespaces: [""]`, []string{`excludedNamespaces[0]: "" is not the name of a namespace (wildcards are not supported here)`}},
 		{"a name that is null", `excludedNamespaces: [~]`, []string{`excludedNamespaces[0]: "" is not the name of a namespace (wildcards are not supported here)`}},

@@ -41,7 +41,10 @@ func TestTheWebhookMayDoWhatItNeedsAndNoMore(t *testing.T) {
 		{false, "list", "", "pods", "", ownNamespace},
 		{false, "create", "", "pods", "", ownNamespace},
 		{false, "list", "", "namespaces", "", everywhere},
-		{false, "list", "apps", "deployments", "", everywhere},
+		{true, "watch", "apps", "replicasets", "", everywhere}, // owners of Pods
+		{true, "list", "batch", "jobs", "", everywhere},
+		{false, "update", "apps", "deployments", "", everywhere},
+		{false, "get", "apps", "deployments/scale", "", everywhere},
 		{false, "create", "", "secrets", "", ownNamespace},
 		{false, "update", "", "secrets", "anything-else", ownNamespace},
 		{false, "delete", "", "secrets", "connaisseur-webhook-certificate", ownNamespace},
