@@ -3,8 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
-	"strings"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
