@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ import (
 const (
 	// revocationTimeout bounds the inquiry about one chain of certificates.
 	revocationTimeout = 4 * time.Second
+	// responderTimeout bounds one OCSP responder's answer, so that there is time to
+	// look into a CRL.
+	responderTimeout = revocationTimeout / 2
 	// answerLifetime is for how long an answer about a chain is remembered.
 	answerLifetime = 10 * time.Minute
 	maxAnswers     = 4096
@@ -131,7 +135,7 @@ func (q inquiryOf) ask(ctx context.Context, opts revocation.ValidateContextOptio
 		return nil, err
 	}
 	fetcher.Cache = q.state.crls
-	responders := &http.Client{Transport: authorizedResponders{q.client.Transport, opts.CertChain}, CheckRedirect: q.client.CheckRedirect}
+	responders := &http.Client{Transport: authorizedResponders{q.client.Transport, opts.CertChain}, CheckRedirect: q.client.CheckRedirect, Timeout: responderTimeout}
 	v, err := revocation.NewWithOptions(revocation.Options{OCSPHTTPClient: responders, CRLFetcher: fetcher, CertChainPurpose: q.purpose})
 	if err != nil {
 		return nil, err
@@ -157,6 +161,10 @@ type noAnswer struct {
 
 func (n *noAnswer) Error() string { return strings.Join(n.why, "; ") }
 
+// requested is how net/http says what was asked for. In the case of OCSP that is
+// long, and what went wrong stands behind it.
+var requested = regexp.MustCompile(`\b(Get|Post) "[^"]*": `)
+
 // unanswered finds the certificates about which there is no answer, unless one
 // was revoked anyway.
 func unanswered(certificates []*x509.Certificate, answers []*result.CertRevocationResult) error {
@@ -171,7 +179,7 @@ func unanswered(certificates []*x509.Certificate, answers []*result.CertRevocati
 		why := "about " + validator.Quote(certificates[i].Subject.String())
 		for _, s := range a.ServerResults {
 			if s.Error != nil {
-				why += ", " + validator.Quote(s.Server+": "+s.Error.Error())
+				why += ", " + validator.Quote(s.Server+": "+requested.ReplaceAllString(s.Error.Error(), ""))
 			}
 		}
 		n.why = append(n.why, why)

@@ -50,7 +50,7 @@ func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*acc
 	case ctx.Err() != nil:
 		return nil, validator.AsError(ctx.Err())
 	case err != nil:
-		return nil, diagnose(c, outcome, inquiry, err)
+		return nil, diagnose(c, root, outcome, inquiry, err)
 	case outcome == nil || outcome.EnvelopeContent == nil:
 		return nil, validator.Errorf(validator.Internal, "nothing was verified")
 	}
@@ -81,7 +81,7 @@ func (c *candidate) checkAttributes() *validator.Error {
 func quoted(c *candidate) string { return validator.Quote(c.who()) }
 
 // diagnose says why the library does not accept a signature.
-func diagnose(c *candidate, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
+func diagnose(c *candidate, root signerRoot, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
 	failed := trustpolicy.ValidationType("")
 	if outcome != nil {
 		for _, r := range outcome.VerificationResults {
@@ -103,7 +103,7 @@ func diagnose(c *candidate, outcome *notation.VerificationOutcome, asked *inquir
 	case trustpolicy.TypeExpiry:
 		return validator.Errorf(validator.Expired, "a signature by %s was valid until %s", quoted(c), c.signer.SignedAttributes.Expiry.UTC().Format(time.RFC3339))
 	case trustpolicy.TypeAuthenticTimestamp:
-		return undated(c, cause)
+		return undated(c, root, cause)
 	case trustpolicy.TypeIntegrity:
 		return validator.Errorf(validator.MalformedSignature, "a signature that claims to be by %s is not: %s", quoted(c), validator.Quote(cause.Error()))
 	}
@@ -111,18 +111,23 @@ func diagnose(c *candidate, outcome *notation.VerificationOutcome, asked *inquir
 }
 
 // undated says why it is not known that a certificate was valid when it was used.
-func undated(c *candidate, cause error) *validator.Error {
+func undated(c *candidate, root signerRoot, cause error) *validator.Error {
+	stamped := len(c.signer.UnsignedAttributes.TimestampSignature) > 0
+	if stamped && root.stamped() {
+		return validator.Errorf(validator.InvalidTrustData, "the timestamp of a signature by %s does not hold: %s", quoted(c), validator.Quote(cause.Error()))
+	}
+	lacks := "has no timestamp"
+	if stamped {
+		lacks = fmt.Sprintf("has a timestamp that does not count, since the trust root %q has no tsCert", root.Name)
+	}
 	now := time.Now()
 	for _, certificate := range c.signer.CertificateChain {
-		if len(c.signer.UnsignedAttributes.TimestampSignature) == 0 && (now.After(certificate.NotAfter) || now.Before(certificate.NotBefore)) {
-			return validator.Errorf(validator.Expired, "a signature by %s has no timestamp, and the certificate of %s was valid from %s to %s only", quoted(c),
+		if now.After(certificate.NotAfter) || now.Before(certificate.NotBefore) {
+			return validator.Errorf(validator.Expired, "a signature by %s %s, and the certificate of %s was valid from %s to %s only", quoted(c), lacks,
 				validator.Quote(certificate.Subject.String()), certificate.NotBefore.UTC().Format(time.RFC3339), certificate.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
-	if len(c.signer.UnsignedAttributes.TimestampSignature) == 0 {
-		return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without a timestamp, which the rule demands; sign with one (notation sign --timestamp-url), or have verifyTimestamp: afterCertExpiry set for the rule", quoted(c))
-	}
-	return validator.Errorf(validator.InvalidTrustData, "the timestamp of a signature by %s does not hold: %s", quoted(c), validator.Quote(cause.Error()))
+	return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without a timestamp, which the rule demands; sign with one (notation sign --timestamp-url), or have verifyTimestamp: afterCertExpiry set for the rule", quoted(c))
 }
 
 // tolerated says what is wrong with a signature that is accepted all the same.
