@@ -136,16 +136,19 @@ func (n *notations) revoked(t *testing.T) []notationAttempt {
 	team := n.ca.Intermediate(t, "Team CA", n.revocations.OCSP())
 	n.revocations.Revoke(&notationtest.Signer{Chain: []*x509.Certificate{team.Certificate}})
 	ocsp, crl := n.revocations.OCSP(), n.revocations.CRL()
+	unseen := notationtest.CRL("http://" + n.revocations.Host() + "/crl?unseen") // by any other row, so that none of it is kept
 	return []notationAttempt{
 		{name: "not revoked, says OCSP", steps: []notationStep{signer(ocsp)}},
 		{name: "not revoked, says a CRL", steps: []notationStep{signer(crl)}},
 		{name: "not revoked, says a CRL in the place of OCSP", steps: []notationStep{signer(n.broken.OCSP(), crl)}},
+		{name: "not revoked, says a CRL in the place of OCSP that never answers", steps: []notationStep{signer(n.silent.OCSP(), unseen)}},
 		{name: "revoked, says OCSP", steps: []notationStep{revoked(ocsp)}, denied: []string{"Revoked", "CN=me"}},
 		{name: "revoked, says a CRL", steps: []notationStep{revoked(crl)}, denied: []string{"Revoked", "CN=me"}},
 		{name: "revoked, says a CRL in the place of OCSP", steps: []notationStep{revoked(n.broken.OCSP(), crl)}, denied: []string{"Revoked"}},
 		{name: "by a revoked intermediate authority", steps: []notationStep{n.signs(team.Signer(t, "me"))}, denied: []string{"Revoked", "CN=Team CA"}},
 		{name: "revoked, and by me", steps: []notationStep{revoked(ocsp), n.signs(n.me)}},
-		{name: "nobody answers by OCSP", steps: []notationStep{signer(n.broken.OCSP())}, denied: []string{"TrustDataUnavailable", n.broken.Host(), "insecureSkipRevocation"}},
+		{name: "nobody answers by OCSP", steps: []notationStep{signer(n.broken.OCSP())}, denied: []string{"TrustDataUnavailable", n.broken.Host() + "/ocsp: error checking revocation status via OCSP: revocation server", "insecureSkipRevocation"}},
+		{name: "nobody answers by OCSP, ever", steps: []notationStep{signer(n.silent.OCSP())}, denied: []string{"TrustDataUnavailable", n.silent.Host(), "2.00 seconds"}},
 		{name: "nobody answers with a CRL", steps: []notationStep{signer(n.broken.CRL())}, denied: []string{"TrustDataUnavailable", n.broken.Host()}},
 		{name: "nobody answers, and it does not matter", settings: skip, steps: []notationStep{signer(n.broken.OCSP())}},
 		{name: "revoked, and it does not matter", settings: skip, steps: []notationStep{revoked(ocsp)}},
@@ -184,6 +187,6 @@ func (n *notations) timestamped(t *testing.T) []notationAttempt {
 		{name: "a timestamp of before the certificate expired, asked for then only", roots: stamped, with: late, steps: []notationStep{n.signsBriefly(append(cose, n.stamped...)...)}},
 		{name: "no timestamp, and the certificate has expired", roots: stamped, with: late, steps: []notationStep{n.signsBriefly()}, denied: []string{"Expired", "has no timestamp"}},
 		{name: "a timestamp of somebody else, and the certificate has expired", roots: stamped, steps: []notationStep{n.signsBriefly(another...)}, denied: []string{"InvalidTrustData", "timestamp"}},
-		{name: "a timestamp of nobody who is trusted, and the certificate has expired", steps: []notationStep{n.signsBriefly(n.stamped...)}, denied: []string{"timestamp"}},
+		{name: "a timestamp of nobody who is trusted, and the certificate has expired", steps: []notationStep{n.signsBriefly(n.stamped...)}, denied: []string{"Expired", "has no tsCert"}},
 	}
 }
