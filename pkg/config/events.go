@@ -1,0 +1,53 @@
+package config
+
+import (
+	"context"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+)
+
+// maxEvent bounds what an event says about settings, in bytes; Kubernetes takes
+// 1,024 in all.
+const maxEvent = 900
+
+// event tells those who look at the ConfigMap what is wrong with it, or that it is
+// gone, and what is in force.
+func (w *watcher) event(kind, reason string, errs strict.Errors, force string) {
+	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: w.namespace, Name: source(errs)}
+	if cm, err := w.configMaps.Get(about.Name); err == nil {
+		about.UID, about.ResourceVersion = cm.UID, cm.ResourceVersion
+	}
+	message := errs.Error()
+	if len(message) > maxEvent {
+		message = strings.ToValidUTF8(message[:maxEvent], "") + "…"
+	}
+	w.events.Event(about, kind, reason, message+"; "+force)
+}
+
+// source is the ConfigMap that the first error is about.
+func source(errs strict.Errors) string {
+	for _, e := range errs {
+		if e.Source != "" {
+			return e.Source
+		}
+	}
+	return PolicyName
+}
+
+// newRecorder makes what writes events. By default there are 25 about an object, of
+// whatever kind, and then one in five minutes: edits with insecure settings would
+// keep one that is refused from being told. Like ones are put together anyway.
+func newRecorder(ctx context.Context, events typedcorev1.EventInterface) record.EventRecorder {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(record.CorrelatorOptions{
+		BurstSize: 100, QPS: 1,
+		SpamKeyFunc: func(e *corev1.Event) string { return e.InvolvedObject.Name + " " + e.Reason },
+	}))
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: events})
+	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "connaisseur"})
+}
