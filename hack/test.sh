@@ -23,7 +23,7 @@ Without a step, all of them:
   demo          hack/demo.sh, the webhook as a process of this machine
   node          hack/demo.sh --node, where this is root on Debian
   integration   go test -tags integration on a real API server, with images that
-                the real cosigns sign; runs the unit tests too
+                the real clients sign; runs the unit tests too
 
 Needs Go and git; what else it needs it builds, or installs where it is root on
 Debian. The first run builds Kubernetes and a Sigstore, which takes about a quarter

@@ -166,7 +166,7 @@ func (w *watcher) offer(o Objects) {
 func (w *watcher) report(ctx context.Context, c Change) {
 	if len(c.Insecure) > 0 {
 		w.logger.Warnw("The configuration has insecure settings", "revision", c.Snapshot.Revision, "settings", c.Insecure.Error())
-		w.event(corev1.EventTypeWarning, "InsecureConfiguration", c.Insecure, "in force with revision "+c.Snapshot.Revision)
+		w.event("InsecureConfiguration", c.Insecure, "in force with revision "+c.Snapshot.Revision)
 	}
 	switch {
 	case len(c.Errors) > 0:
@@ -176,7 +176,7 @@ func (w *watcher) report(ctx context.Context, c Change) {
 			force = "the configuration before stays in force, revision " + c.Snapshot.Revision
 		}
 		w.logger.Errorw("The configuration is refused; "+force, "errors", c.Errors.Error())
-		w.event(corev1.EventTypeWarning, "ConfigurationRejected", c.Errors, force)
+		w.event("ConfigurationRejected", c.Errors, force)
 	case c.Restored:
 		w.instruments.Reload(ctx, "restored", c.Duration)
 		w.logger.Warnw("The last good configuration of before the restart is in force", "revision", c.Snapshot.Revision)

@@ -16,9 +16,9 @@ import (
 // 1,024 in all.
 const maxEvent = 900
 
-// event tells those who look at the ConfigMap what is wrong with it, or that it is
-// gone, and what is in force.
-func (w *watcher) event(kind, reason string, errs strict.Errors, force string) {
+// event warns those who look at the ConfigMap of what is wrong with it, or that it
+// is gone, and says what is in force.
+func (w *watcher) event(reason string, errs strict.Errors, force string) {
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: w.namespace, Name: source(errs)}
 	if cm, err := w.configMaps.Get(about.Name); err == nil {
 		about.UID, about.ResourceVersion = cm.UID, cm.ResourceVersion
@@ -27,7 +27,7 @@ func (w *watcher) event(kind, reason string, errs strict.Errors, force string) {
 	if len(message) > maxEvent {
 		message = strings.ToValidUTF8(message[:maxEvent], "") + "…"
 	}
-	w.events.Event(about, kind, reason, message+"; "+force)
+	w.events.Event(about, corev1.EventTypeWarning, reason, message+"; "+force)
 }
 
 // source is the ConfigMap that the first error is about.

@@ -25,9 +25,9 @@ func TestEventsOfManyEditsAreAllTold(t *testing.T) {
 		return strict.Errors{{Source: PolicyName, Path: "policy[0].with.verificationLevel", Message: message}}
 	}
 	for i := range 60 {
-		r.event(corev1.EventTypeWarning, "InsecureConfiguration", about("audit is insecure"), fmt.Sprint("in force with revision ", i))
+		r.event("InsecureConfiguration", about("audit is insecure"), fmt.Sprint("in force with revision ", i))
 	}
-	r.event(corev1.EventTypeWarning, "ConfigurationRejected", about("is none"), "revision 59 stays in force")
+	r.event("ConfigurationRejected", about("is none"), "revision 59 stays in force")
 	for _, want := range []string{"in force with revision 59", "revision 59 stays in force"} {
 		deadline := time.Now().Add(10 * time.Second)
 		for !told(t, client, want) {
@@ -67,7 +67,7 @@ func TestALongEventEndsWithWhatIsInForce(t *testing.T) {
 	for i := range 100 {
 		many.Add(fmt.Sprintf("policy[%d].pattern", i), "ä is wrong")
 	}
-	r.event(corev1.EventTypeWarning, "ConfigurationRejected", many, "nothing is in force")
+	r.event("ConfigurationRejected", many, "nothing is in force")
 	if said := <-r.events.Events; !strings.HasSuffix(said, "…; nothing is in force") || len(said) > 1024 || strings.ToValidUTF8(said, "") != said || !strings.Contains(said, "policy[0].pattern") {
 		t.Errorf("%d bytes: %q", len(said), said)
 	}
