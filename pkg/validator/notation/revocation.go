@@ -24,9 +24,6 @@ import (
 const (
 	// revocationTimeout bounds the inquiry about one chain of certificates.
 	revocationTimeout = 4 * time.Second
-	// responderTimeout bounds one OCSP responder's answer, so that there is time to
-	// look into a CRL.
-	responderTimeout = revocationTimeout / 2
 	// answerLifetime is for how long an answer about a chain is remembered.
 	answerLifetime = 10 * time.Minute
 	maxAnswers     = 4096
@@ -135,7 +132,7 @@ func (q inquiryOf) ask(ctx context.Context, opts revocation.ValidateContextOptio
 		return nil, err
 	}
 	fetcher.Cache = q.state.crls
-	responders := &http.Client{Transport: authorizedResponders{q.client.Transport, opts.CertChain}, CheckRedirect: q.client.CheckRedirect, Timeout: responderTimeout}
+	responders := &http.Client{Transport: authorizedResponders{q.client.Transport, opts.CertChain}, CheckRedirect: q.client.CheckRedirect}
 	v, err := revocation.NewWithOptions(revocation.Options{OCSPHTTPClient: responders, CRLFetcher: fetcher, CertChainPurpose: q.purpose})
 	if err != nil {
 		return nil, err
