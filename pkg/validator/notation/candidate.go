@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/notaryproject/notation-core-go/signature"
@@ -28,12 +29,14 @@ const maxChain = 8
 type candidate struct {
 	mediaType string
 	envelope  []byte
+	chain     []*x509.Certificate // from the signer's own
 	signer    signature.SignerInfo
 	target    ocispec.Descriptor
 }
 
-// parse reads a candidate, and makes sure that it costs little to verify.
-func parse(found registry.Candidate) (*candidate, error) {
+// open finds out who is said to have signed, and makes sure that it costs little to
+// find out more.
+func open(found registry.Candidate) (*candidate, error) {
 	c := &candidate{envelope: found.Payload}
 	var (
 		chain [][]byte
@@ -52,16 +55,12 @@ func parse(found registry.Candidate) (*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkChain(chain); err != nil {
-		return nil, err
-	}
-	if err := c.read(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	c.chain, err = parseChain(chain)
+	return c, err
 }
 
-// read reads the envelope.
+// read reads what is said, and by whom. The chain of certificates is in order
+// then.
 func (c *candidate) read() error {
 	envelope, err := signature.ParseEnvelope(c.mediaType, c.envelope)
 	if err != nil {
@@ -78,6 +77,9 @@ func (c *candidate) read() error {
 		return fmt.Errorf("what it signs: %w", err)
 	}
 	c.signer, c.target = content.SignerInfo, payload.TargetArtifact
+	if !slices.EqualFunc(c.signer.CertificateChain, c.chain, (*x509.Certificate).Equal) {
+		return errors.New("its certificates can be read in two ways")
+	}
 	// A signature of a file, or of anything else that is no image, must not become
 	// one of an image with the same content.
 	if t := types.MediaType(c.target.MediaType); !t.IsImage() && !t.IsIndex() {
@@ -114,21 +116,23 @@ func chainInCOSE(envelope []byte) ([][]byte, error) {
 	return chain, nil
 }
 
-// checkChain makes sure that certificates are few, and their keys not costly.
-func checkChain(chain [][]byte) error {
+// parseChain makes sure that certificates are few, and their keys not costly.
+func parseChain(chain [][]byte) ([]*x509.Certificate, error) {
 	if len(chain) == 0 || len(chain) > maxChain {
-		return fmt.Errorf("it comes with %d certificates, and not with 1 to %d", len(chain), maxChain)
+		return nil, fmt.Errorf("it comes with %d certificates, and not with 1 to %d", len(chain), maxChain)
 	}
-	for _, der := range chain {
+	certificates := make([]*x509.Certificate, len(chain))
+	for i, der := range chain {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return fmt.Errorf("a certificate of it is broken: %w", err)
+			return nil, fmt.Errorf("a certificate of it is broken: %w", err)
 		}
 		if err := trust.CheckPublic(c.PublicKey); err != nil {
-			return err
+			return nil, err
 		}
+		certificates[i] = c
 	}
-	return nil
+	return certificates, nil
 }
 
 // checkTimestamp makes sure of the same for a timestamp, if there is one.
@@ -153,7 +157,7 @@ func checkTimestamp(token []byte) error {
 
 // leadsTo tells whether a certificate of the signature's is one of these.
 func (c *candidate) leadsTo(anchors []*x509.Certificate) bool {
-	for _, own := range c.signer.CertificateChain {
+	for _, own := range c.chain {
 		for _, anchor := range anchors {
 			if own.Equal(anchor) {
 				return true
@@ -164,7 +168,7 @@ func (c *candidate) leadsTo(anchors []*x509.Certificate) bool {
 }
 
 // leaf is the signer's certificate.
-func (c *candidate) leaf() *x509.Certificate { return c.signer.CertificateChain[0] }
+func (c *candidate) leaf() *x509.Certificate { return c.chain[0] }
 
 // who names the signer: the subject of a certificate, and who vouches for it. A
 // certificate that nobody vouches for is named by its key, since everybody can

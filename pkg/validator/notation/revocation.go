@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/notaryproject/notation-core-go/revocation"
 	"github.com/notaryproject/notation-core-go/revocation/crl"
+	"github.com/notaryproject/notation-core-go/revocation/ocsp"
 	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-core-go/revocation/result"
 
@@ -158,10 +159,6 @@ type noAnswer struct {
 
 func (n *noAnswer) Error() string { return strings.Join(n.why, "; ") }
 
-// requested is how net/http says what was asked for. In the case of OCSP that is
-// long, and what went wrong stands behind it.
-var requested = regexp.MustCompile(`\b(Get|Post) "[^"]*": `)
-
 // unanswered finds the certificates about which there is no answer, unless one
 // was revoked anyway.
 func unanswered(certificates []*x509.Certificate, answers []*result.CertRevocationResult) error {
@@ -176,7 +173,7 @@ func unanswered(certificates []*x509.Certificate, answers []*result.CertRevocati
 		why := "about " + validator.Quote(certificates[i].Subject.String())
 		for _, s := range a.ServerResults {
 			if s.Error != nil {
-				why += ", " + validator.Quote(s.Server+": "+requested.ReplaceAllString(s.Error.Error(), ""))
+				why += fmt.Sprintf(", %s: %s", validator.Quote(s.Server), validator.Quote(because(s.Error)))
 			}
 		}
 		n.why = append(n.why, why)
@@ -185,6 +182,25 @@ func unanswered(certificates []*x509.Certificate, answers []*result.CertRevocati
 		return nil
 	}
 	return n
+}
+
+// because is what the library's error says, without what is said anyway.
+func because(err error) string {
+	var (
+		generic ocsp.GenericError
+		late    ocsp.TimeoutError
+		request *url.Error
+	)
+	if errors.As(err, &generic) && generic.Err != nil {
+		err = generic.Err
+	}
+	switch {
+	case errors.As(err, &late):
+		return "it did not answer in time"
+	case errors.As(err, &request):
+		return request.Err.Error()
+	}
+	return err.Error()
 }
 
 // crlCache keeps small CRLs.

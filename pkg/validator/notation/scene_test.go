@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
@@ -26,6 +27,7 @@ type scene struct {
 	state *notation.State
 	// insecure are hosts beside the registry that may be on this machine.
 	insecure []string
+	limits   registry.Limits
 }
 
 func newScene(t *testing.T, options ...registrytest.Option) *scene {
@@ -67,7 +69,7 @@ func (s *scene) configure(settings fields) (*notation.Notation, strict.Errors) {
 	for _, host := range s.insecure {
 		hosts = append(hosts, registry.Host{Name: host, Insecure: true})
 	}
-	client, err := registry.New(registry.Options{Hosts: hosts})
+	client, err := registry.New(registry.Options{Hosts: hosts, Limits: s.limits})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -149,5 +151,19 @@ func (s *scene) denies(v validator.Validator, reason validator.Reason, words ...
 		if !strings.Contains(failure.Message, word) {
 			s.Errorf("%q lacks %q", failure.Message, word)
 		}
+	}
+}
+
+// deniesWithin is denies for somebody who has no more time than that.
+func (s *scene) deniesWithin(v validator.Validator, d time.Duration, reason validator.Reason) {
+	s.Helper()
+	ref, err := image.Parse(s.img.String())
+	if err != nil {
+		s.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.Context(), d)
+	defer cancel()
+	if _, err := v.Validate(ctx, validator.Request{Image: ref}); validator.AsError(err) == nil || validator.AsError(err).Reason != reason {
+		s.Errorf("got %v, want %s", err, reason)
 	}
 }

@@ -93,15 +93,21 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 			t.nearest = worse(t.nearest, malformed(fmt.Errorf("%v", p)))
 		}
 	}()
-	c, err := parse(found)
+	c, err := open(found)
 	if err != nil {
 		t.nearest = worse(t.nearest, malformed(err))
 		return
 	}
-	for _, root := range t.signers {
-		if root.Unavailable != nil {
-			continue // which the verdict says
-		}
+	roots := t.rootsFor(c)
+	if len(roots) == 0 { // nothing is verified for a stranger
+		t.nearest = worse(t.nearest, validator.Errorf(validator.UntrustedSigner, "a signature is by %s", quoted(c)))
+		return
+	}
+	if err := c.read(); err != nil {
+		t.nearest = worse(t.nearest, malformed(err))
+		return
+	}
+	for _, root := range roots {
 		by, failure := t.verify(ctx, c, root)
 		if failure != nil {
 			t.nearest = worse(t.nearest, failure)
@@ -109,6 +115,17 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 		}
 		t.accepted = append(t.accepted, by)
 	}
+}
+
+// rootsFor are the trust roots that may accept a signature. Those that are not
+// available are not among them, which the verdict says.
+func (t *tally) rootsFor(c *candidate) (roots []signerRoot) {
+	for _, root := range t.signers {
+		if root.Unavailable == nil && (t.level == Audit || c.leadsTo(root.anchors)) {
+			roots = append(roots, root)
+		}
+	}
+	return roots
 }
 
 func malformed(err error) *validator.Error {

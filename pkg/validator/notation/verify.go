@@ -20,10 +20,7 @@ import (
 
 // verify tells whether a trust root accepts a signature.
 func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*accepted, *validator.Error) {
-	trusted := c.leadsTo(root.anchors)
 	switch {
-	case !trusted && t.level != Audit:
-		return nil, validator.Errorf(validator.UntrustedSigner, "a signature is by %s", quoted(c))
 	case image.Digest(c.target.Digest) != t.digest:
 		return nil, validator.Errorf(validator.DigestMismatch, "a signature by %s is for %s", quoted(c), validator.Quote(string(c.target.Digest)))
 	case c.signer.SignedAttributes.SigningScheme != signature.SigningSchemeX509:
@@ -33,7 +30,7 @@ func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*acc
 	if failure := c.checkAttributes(); failure != nil {
 		return nil, failure
 	}
-	inquiry := &inquiry{state: t.state, client: t.revocation, skip: t.skipRevocation, trusted: trusted}
+	inquiry := &inquiry{state: t.state, client: t.revocation, skip: t.skipRevocation, trusted: c.leadsTo(root.anchors)}
 	v, err := verifier.NewWithOptions(policyOf(root, t.level, t.timestamps), root, nil, verifier.VerifierOptions{
 		RevocationCodeSigningValidator:  inquiry.of(signers),
 		RevocationTimestampingValidator: inquiry.of(timestampAuthorities),
@@ -112,22 +109,23 @@ func diagnose(c *candidate, root signerRoot, outcome *notation.VerificationOutco
 
 // undated says why it is not known that a certificate was valid when it was used.
 func undated(c *candidate, root signerRoot, cause error) *validator.Error {
-	stamped := len(c.signer.UnsignedAttributes.TimestampSignature) > 0
-	if stamped && root.stamped() {
-		return validator.Errorf(validator.InvalidTrustData, "the timestamp of a signature by %s does not hold: %s", quoted(c), validator.Quote(cause.Error()))
+	now, missing := time.Now(), ""
+	switch {
+	case len(c.signer.UnsignedAttributes.TimestampSignature) == 0:
+		missing = "has no timestamp"
+	case !root.stamped():
+		missing = "has a timestamp, of which the trust root knows no authority (tsCert)"
 	}
-	lacks := "has no timestamp"
-	if stamped {
-		lacks = fmt.Sprintf("has a timestamp that does not count, since the trust root %q has no tsCert", root.Name)
-	}
-	now := time.Now()
-	for _, certificate := range c.signer.CertificateChain {
-		if now.After(certificate.NotAfter) || now.Before(certificate.NotBefore) {
-			return validator.Errorf(validator.Expired, "a signature by %s %s, and the certificate of %s was valid from %s to %s only", quoted(c), lacks,
+	for _, certificate := range c.chain {
+		if missing != "" && (now.After(certificate.NotAfter) || now.Before(certificate.NotBefore)) {
+			return validator.Errorf(validator.Expired, "a signature by %s %s, and the certificate of %s was valid from %s to %s only", quoted(c), missing,
 				validator.Quote(certificate.Subject.String()), certificate.NotBefore.UTC().Format(time.RFC3339), certificate.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
-	return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without a timestamp, which the rule demands; sign with one (notation sign --timestamp-url), or have verifyTimestamp: afterCertExpiry set for the rule", quoted(c))
+	if len(c.signer.UnsignedAttributes.TimestampSignature) == 0 {
+		return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without a timestamp, which the rule demands; sign with one (notation sign --timestamp-url), or have verifyTimestamp: afterCertExpiry set for the rule", quoted(c))
+	}
+	return validator.Errorf(validator.InvalidTrustData, "the timestamp of a signature by %s does not hold: %s", quoted(c), validator.Quote(cause.Error()))
 }
 
 // tolerated says what is wrong with a signature that is accepted all the same.
@@ -170,7 +168,7 @@ var aspects = map[trustpolicy.ValidationType]string{
 func (t *tally) expiry(c *candidate, root signerRoot) time.Time {
 	ends := c.signer.SignedAttributes.Expiry
 	if !root.stamped() || t.timestamps == trustpolicy.OptionAfterCertExpiry {
-		for _, certificate := range c.signer.CertificateChain {
+		for _, certificate := range c.chain {
 			ends = earliest(ends, certificate.NotAfter)
 		}
 	}
