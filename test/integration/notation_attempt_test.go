@@ -138,9 +138,30 @@ func movesTag(_ context.Context, on *registrytest.Registry, image registrytest.I
 func (n *notations) answer(t *testing.T, attempts []notationAttempt) {
 	t.Helper()
 	registries := map[bool]*registrytest.Registry{false: registrytest.New(t), true: registrytest.New(t, registrytest.Referrers())}
+	images := prepare(t, attempts, registries)
+	configure(t, n.configuration(attempts, images, registries[false].Host(), registries[true].Host(), n.revocations.Host(), n.broken.Host(), n.silent.Host()))
+	within(t, promised, func(ctx context.Context) error {
+		if now, err := hook.revision(ctx); err != nil || now == baseRevision {
+			return errors.Join(errors.New("the base policy is in force"), err)
+		}
+		return nil
+	})
+	namespace := newNamespace(t, nil)
+	for i, a := range attempts {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			a.ask(t, namespace, images[i])
+		})
+	}
+}
+
+// prepare makes the images and does to them what is done, with several at once:
+// some wait for something to expire.
+func prepare(t *testing.T, attempts []notationAttempt, registries map[bool]*registrytest.Registry) []registrytest.Image {
+	t.Helper()
 	images := make([]registrytest.Image, len(attempts))
 	group, ctx := errgroup.WithContext(t.Context())
-	group.SetLimit(8) // of which some wait for something to expire
+	group.SetLimit(8)
 	for i, a := range attempts {
 		on, name := registries[a.referrers], fmt.Sprintf("notation/%d:v1", i)
 		if a.index {
@@ -160,20 +181,7 @@ func (n *notations) answer(t *testing.T, attempts []notationAttempt) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	configure(t, n.configuration(attempts, images, registries[false].Host(), registries[true].Host(), n.revocations.Host(), n.broken.Host(), n.silent.Host()))
-	within(t, promised, func(ctx context.Context) error {
-		if now, err := hook.revision(ctx); err != nil || now == baseRevision {
-			return errors.Join(errors.New("the base policy is in force"), err)
-		}
-		return nil
-	})
-	namespace := newNamespace(t, nil)
-	for i, a := range attempts {
-		t.Run(a.name, func(t *testing.T) {
-			t.Parallel()
-			a.ask(t, namespace, images[i])
-		})
-	}
+	return images
 }
 
 // ask creates the Pod.
@@ -212,10 +220,10 @@ func (n *notations) configuration(attempts []notationAttempt, images []registryt
 		set(trustRootsName, "notation.pem", n.ca.PEM())
 }
 
-// root is a trust root of a validator, with more settings.
+// notationRoot is a trust root, with more settings.
 func notationRoot(name, certificate string, more ...string) string {
 	return fmt.Sprintf("{name: %s, cert: %q, %s}", name, certificate, strings.Join(more, ", "))
 }
 
-// roots are those of a validator.
+// notationRoots are those of a validator.
 func notationRoots(roots ...string) string { return "[" + strings.Join(roots, ", ") + "]" }
