@@ -23,7 +23,7 @@ Without a step, all of them:
   demo          hack/demo.sh, the webhook as a process of this machine
   node          hack/demo.sh --node, where this is root on Debian
   integration   go test -tags integration on a real API server, with images that
-                the real cosigns sign; runs the unit tests too
+                the real clients sign; runs the unit tests too
 
 Needs Go and git; what else it needs it builds, or installs where it is root on
 Debian. The first run builds Kubernetes and a Sigstore, which takes about a quarter
@@ -81,7 +81,7 @@ step_node() {
 
 step_integration() {
   # Not while go test's clock runs.
-  "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian notary notary-server >/dev/null
+  "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian notary notary-server notation >/dev/null
   trap stop_integration EXIT
   "$hack/cluster.sh" up
   eval "$("$hack/cluster.sh" env)"

@@ -29,6 +29,7 @@ Prints the path of each tool, one a line, and builds what is not built yet.
   rekor-server trillian                          second version; times; the first
                                                  version and where it stores
   notary notary-server                           are Notary V1: client and server
+  notation                                       signs, for the Notary Project
   golangci-lint                                  reads the code
 
 Environment:
@@ -57,6 +58,7 @@ locate() {
     tesseract) module_dir+=/sigstore module=github.com/transparency-dev/tesseract package=$module/cmd/tesseract/posix ;;
     notary) module_dir+=/notary module=github.com/theupdateframework/notary package=$module/cmd/$1 ;;
     notary-server) module_dir+=/notary module=github.com/theupdateframework/notary package=./$1 ;;
+    notation) module_dir+=/notation module=github.com/notaryproject/notation package=$module/cmd/$1 ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;

@@ -121,7 +121,7 @@ type operation struct {
 }
 
 // demandPins answers for the object as it will be stored: what is to be pinned
-// has to be.
+// has to be. There is a warning for each image that was verified in a weaker way.
 func (d *decision) demandPins() {
 	for i := range d.verdict.Images {
 		img := &d.verdict.Images[i]
@@ -130,8 +130,16 @@ func (d *decision) demandPins() {
 			img.Message = fmt.Sprintf("it is signed, but was put in after the mutating webhooks had run; it must read %s", pinned)
 		}
 	}
-	if !d.refuse() {
-		d.admit()
+	if d.refuse() {
+		return
+	}
+	d.admit()
+	// Here only: the images read otherwise than when they were pinned, so that each
+	// warning would be given twice.
+	for i := range d.verdict.Images {
+		if img := &d.verdict.Images[i]; len(img.Warnings) > 0 && img.Admitted() {
+			d.response.Warnings = append(d.response.Warnings, img.String())
+		}
 	}
 }
 
@@ -185,17 +193,11 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 	return b.String()
 }
 
-// admit answers yes, with a warning for each image that could not be checked, or
-// only in a weaker way.
+// admit answers yes, with a warning for each image that could not be checked.
 func (d *decision) admit() {
 	d.response = &admissionv1.AdmissionResponse{Allowed: true, AuditAnnotations: d.audit()}
 	for _, img := range d.verdict.Tolerated() {
 		d.response.Warnings = append(d.response.Warnings, tolerating(d.verdict.Tolerance(img), img)+img.String())
-	}
-	for i := range d.verdict.Images {
-		if img := &d.verdict.Images[i]; len(img.Warnings) > 0 && img.Admitted() {
-			d.response.Warnings = append(d.response.Warnings, img.String())
-		}
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
@@ -26,7 +24,6 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
-	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 )
 
 // everything is the one key that there is: a configuration is built whole.
@@ -169,7 +166,7 @@ func (w *watcher) offer(o Objects) {
 func (w *watcher) report(ctx context.Context, c Change) {
 	if len(c.Insecure) > 0 {
 		w.logger.Warnw("The configuration has insecure settings", "revision", c.Snapshot.Revision, "settings", c.Insecure.Error())
-		w.event(corev1.EventTypeWarning, "InsecureConfiguration", c.Insecure, "in force with revision "+c.Snapshot.Revision)
+		w.event("InsecureConfiguration", c.Insecure, "in force with revision "+c.Snapshot.Revision)
 	}
 	switch {
 	case len(c.Errors) > 0:
@@ -179,7 +176,7 @@ func (w *watcher) report(ctx context.Context, c Change) {
 			force = "the configuration before stays in force, revision " + c.Snapshot.Revision
 		}
 		w.logger.Errorw("The configuration is refused; "+force, "errors", c.Errors.Error())
-		w.event(corev1.EventTypeWarning, "ConfigurationRejected", c.Errors, force)
+		w.event("ConfigurationRejected", c.Errors, force)
 	case c.Restored:
 		w.instruments.Reload(ctx, "restored", c.Duration)
 		w.logger.Warnw("The last good configuration of before the restart is in force", "revision", c.Snapshot.Revision)
@@ -188,35 +185,4 @@ func (w *watcher) report(ctx context.Context, c Change) {
 		w.logger.Infow("The configuration is in force", "revision", c.Snapshot.Revision, "rules", len(c.Snapshot.Rules), "took", c.Duration)
 		w.good.Store(&c)
 	}
-}
-
-// event tells those who look at the ConfigMap that it was refused, or that it
-// is gone.
-func (w *watcher) event(kind, reason string, errs strict.Errors, force string) {
-	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: w.namespace, Name: source(errs)}
-	if cm, err := w.configMaps.Get(about.Name); err == nil {
-		about.UID, about.ResourceVersion = cm.UID, cm.ResourceVersion
-	}
-	message := errs.Error() + "; " + force
-	if len(message) > 1000 { // Kubernetes takes 1,024
-		message = message[:1000] + "…"
-	}
-	w.events.Event(about, kind, reason, message)
-}
-
-// source is the ConfigMap that the first error is about.
-func source(errs strict.Errors) string {
-	for _, e := range errs {
-		if e.Source != "" {
-			return e.Source
-		}
-	}
-	return PolicyName
-}
-
-// NewRecorder makes what leaves Events in our namespace, until ctx ends.
-func NewRecorder(ctx context.Context) record.EventRecorder {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kubeclient.Get(ctx).CoreV1().Events(system.Namespace())})
-	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "connaisseur"})
 }

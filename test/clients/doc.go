@@ -2,7 +2,8 @@
 // cosign 3, and a Sigstore of the real servers for them: Fulcio with its
 // certificate transparency log, Rekor in both versions and a timestamp
 // authority. So it does with notary, the client of Notary V1 (Docker Content
-// Trust), and its server. All are processes on loopback, and hack/tools.sh builds
+// Trust), and its server, and with notation, the client of the Notary Project,
+// which needs no server. All are processes on loopback, and hack/tools.sh builds
 // them.
 //
 //	s, err := clients.Start(ctx)
@@ -15,4 +16,9 @@
 //	owner, err := n.Client("owner")
 //	err = owner.Init(ctx, gun)
 //	err = owner.Sign(ctx, gun, "v1", digest, size)
+//
+//	n, err := clients.FindNotation(ctx)
+//	defer n.Close()
+//	me, err := n.Signer(authority.Signer(t, "me")) // of pkg/testing/notationtest
+//	err = me.Sign(ctx, image, "--signature-format", "cose")
 package clients

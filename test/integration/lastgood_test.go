@@ -40,11 +40,12 @@ func told(t *testing.T, texts ...string) {
 	})
 }
 
-// wantEvent waits for an event that the configuration is refused.
-func wantEvent(t *testing.T, since time.Time, texts ...string) {
+// wantEvent waits for an event on a ConfigMap of ours that the configuration is
+// refused, or has insecure settings: ConfigurationRejected, InsecureConfiguration.
+func wantEvent(t *testing.T, reason string, since time.Time, texts ...string) {
 	t.Helper()
 	within(t, patience, func(ctx context.Context) error {
-		events, err := cluster.CoreV1().Events(ownNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=ConfigurationRejected"})
+		events, err := cluster.CoreV1().Events(ownNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
 		if err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func TestADeletedConfigMapChangesNothing(t *testing.T) {
 			}
 			told(t, name)
 			wantBaseInForce(t)
-			wantEvent(t, start, name, "stays in force")
+			wantEvent(t, "ConfigurationRejected", start, name, "stays in force")
 			if len(hook.logged(t, func(e entry) bool {
 				return e.Severity == "error" && strings.Contains(e.Message, "The configuration is refused") && strings.Contains(e.Errors, name)
 			})) == 0 {
@@ -110,7 +111,7 @@ func TestABrokenEditThatGotInChangesNothing(t *testing.T) {
 
 	told(t, "policy[4].validator", `did you mean "ours"?`)
 	wantBaseInForce(t)
-	wantEvent(t, start, "policy[4].validator", "stays in force")
+	wantEvent(t, "ConfigurationRejected", start, "policy[4].validator", "stays in force")
 
 	t.Run("and is refused again as soon as the check is back", func(t *testing.T) {
 		worse := broken.with("- {pattern: 'y.io/*:*', validator: ourss}\n")

@@ -87,6 +87,7 @@ type entry struct {
 	Severity  string
 	Message   string
 	Errors    string
+	Settings  string
 	Webhook   string
 	Namespace string
 	Name      string

@@ -1,12 +1,16 @@
 package registrytest_test
 
 import (
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
@@ -78,6 +82,33 @@ func TestClientsFindWhatIsAttached(t *testing.T) {
 				t.Errorf("manifest %+v, %v", manifest, err)
 			}
 		})
+	}
+}
+
+// What clients push themselves is listed too, and the registry tells them that
+// they need not do it.
+func TestClientsThatAttachAreToldWhoLists(t *testing.T) {
+	t.Parallel()
+	for want, options := range map[bool][]registrytest.Option{false: nil, true: {registrytest.Referrers()}} {
+		reg := registrytest.New(t, options...)
+		img := reg.Push(t, "app:v1")
+		manifest := fmt.Sprintf(`{"schemaVersion": 2, "config": {}, "subject": {"mediaType": %q, "digest": %q, "size": 1}}`, types.DockerManifestSchema2, img.Digest)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, reg.URL()+"/v2/app/manifests/referrer", strings.NewReader(manifest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", string(types.OCIManifestSchema1))
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("OCI-Subject"); resp.StatusCode != http.StatusCreated || got != map[bool]string{true: img.Digest}[want] {
+			t.Errorf("referrers API %v: %s, OCI-Subject %q", want, resp.Status, got)
+		}
+		if listed := referrers(t, img); len(listed) == 1 != want {
+			t.Errorf("referrers API %v: listed %v", want, listed)
+		}
 	}
 }
 

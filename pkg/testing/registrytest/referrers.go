@@ -1,7 +1,9 @@
 package registrytest
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,6 +33,24 @@ type manifest struct {
 		MediaType string `json:"mediaType"`
 	} `json:"config"`
 	Annotations map[string]string `json:"annotations"`
+	Subject     *descriptor       `json:"subject"`
+}
+
+// storeReferrer stores what is pushed and, if it refers to something, says that it
+// will be listed by the referrers API; without that, clients maintain the referrers
+// tag. OCI distribution specification 1.1, "Pushing Manifests with Subject".
+func (r *Registry) storeReferrer(w http.ResponseWriter, req *http.Request) {
+	content, err := io.ReadAll(req.Body)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "MANIFEST_INVALID", err.Error())
+		return
+	}
+	var m manifest
+	if err := json.Unmarshal(content, &m); err == nil && m.Subject != nil {
+		w.Header().Set("OCI-Subject", m.Subject.Digest)
+	}
+	req.Body = io.NopCloser(bytes.NewReader(content))
+	r.store.ServeHTTP(w, req)
 }
 
 func index(manifests []descriptor) map[string]any {

@@ -177,6 +177,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.serveReferrers(w, req)
 	case r.settings.noDigest:
 		r.store.ServeHTTP(withoutDigest{w}, req)
+	case r.settings.referrers && req.Method == http.MethodPut:
+		r.storeReferrer(w, req)
 	default:
 		r.store.ServeHTTP(w, req)
 	}

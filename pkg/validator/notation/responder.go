@@ -2,6 +2,7 @@ package notation
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,6 +17,10 @@ import (
 // maxResponse bounds the answer of an OCSP responder; the library reads no more.
 const maxResponse = 20 << 10
 
+// responderTimeout bounds an OCSP responder's answer, so that there is time left to
+// look into a CRL.
+const responderTimeout = revocationTimeout / 2
+
 // authorizedResponders lets answers pass that were signed by who may sign them:
 // the issuer, or whom it has authorized for that. golang.org/x/crypto/ocsp takes
 // an answer that is signed with any certificate of the issuer's, so that whoever
@@ -28,7 +33,9 @@ type authorizedResponders struct {
 
 // RoundTrip implements http.RoundTripper.
 func (a authorizedResponders) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := a.RoundTripper.RoundTrip(req)
+	ctx, cancel := context.WithTimeout(req.Context(), responderTimeout)
+	defer cancel() // the answer has been read whole
+	resp, err := a.RoundTripper.RoundTrip(req.WithContext(ctx))
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return resp, err
 	}

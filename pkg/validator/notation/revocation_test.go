@@ -119,6 +119,28 @@ func TestAServerThatHangsIsWaitedForNoLongerThanItsTime(t *testing.T) {
 	}
 }
 
+// There is time left to look into a CRL where an OCSP responder takes all it gets.
+func TestACRLIsLookedIntoWhereAResponderHangs(t *testing.T) {
+	t.Parallel()
+	for name, revoked := range map[string]bool{"good": false, "revoked": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			silent, answering := s.ca.Revocations(t), s.ca.Revocations(t)
+			silent.Answer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+			s.insecure = []string{silent.Host(), answering.Host()}
+			me := s.ca.Signer(t, "me", silent.OCSP(), answering.CRL())
+			me.Sign(t, s.reg, s.img)
+			if revoked {
+				answering.Revoke(me)
+				s.denies(s.bind(s.usual(), nil), validator.Revoked)
+				return
+			}
+			s.trusts(s.bind(s.usual(), nil))
+		})
+	}
+}
+
 // golang.org/x/crypto/ocsp takes an answer that is signed with any certificate of
 // the authority's.
 func TestAnAnswerIsSignedByWhoMay(t *testing.T) {
