@@ -32,6 +32,7 @@ type world struct {
 	key              crypto.Signer
 	signed, unsigned registrytest.Image
 	snapshot         *verify.Snapshot
+	features         map[string]string
 }
 
 func newWorld(t testing.TB, rules ...string) *world {
@@ -40,6 +41,15 @@ func newWorld(t testing.TB, rules ...string) *world {
 	w := &world{reg: reg, key: registrytest.Key(t), signed: reg.Push(t, "team/signed:v1"), unsigned: reg.Push(t, "team/unsigned:v1")}
 	reg.Sign(t, w.signed, w.key)
 	w.snapshot = w.with(t, rules...)
+	return w
+}
+
+// newForgetfulWorld is one in which nothing is answered from the cache.
+func newForgetfulWorld(t testing.TB) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.features = map[string]string{"cache.expirySeconds": "0"}
+	w.snapshot = w.with(t)
 	return w
 }
 
@@ -69,7 +79,7 @@ func (w *world) build(t testing.TB, validators string, rules ...string) *verify.
 		ObjectMeta: metav1.ObjectMeta{Name: config.PolicyName},
 		Data: map[string]string{"validators": validators, "policy": policy,
 			"registries": fmt.Sprintf("- {host: %q, insecure: true}\n", w.reg.Host())},
-	}}}
+	}, config.FeaturesName: {ObjectMeta: metav1.ObjectMeta{Name: config.FeaturesName}, Data: w.features}}}
 	built := config.NewBuilder(cache.New(cache.Options{})).Build(o)
 	if len(built.Errors) > 0 {
 		t.Fatal(built.Errors)

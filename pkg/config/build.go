@@ -121,8 +121,13 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	exceptions, errs := parseExceptions(doc.exceptions)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	built.Insecure = insecurities(doc, features)
-	built.Warnings = slices.Concat(built.Insecure, warnings(o, doc, features, source.reads), source.unavailable())
+	now := time.Now
+	if b.now != nil {
+		now = b.now
+	}
+	weak, ended := weakExceptions(exceptions, now())
+	built.Insecure = append(insecurities(doc, features), weak...)
+	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), source.unavailable())
 	built.Rules = ruleTexts(doc)
 	if len(built.Errors) > 0 {
 		return built

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
@@ -44,6 +45,7 @@ type watcher struct {
 	secrets     corelisters.SecretNamespaceLister
 	instruments *observability.Instruments
 	events      record.EventRecorder
+	ends        ends
 	logger      *zap.SugaredLogger
 	restored    bool                   // what was kept has been looked at
 	recalled    string                 // the version of the ConfigMap that was recalled last
@@ -164,6 +166,9 @@ func (w *watcher) offer(o Objects) {
 // report leaves the traces of a change: a line in the log, a metric, an event
 // on the ConfigMap, and the configuration itself if it is good.
 func (w *watcher) report(ctx context.Context, c Change) {
+	if c.Snapshot != nil && len(c.Errors) == 0 {
+		w.ends.watch(c.Snapshot, time.Now(), w.ended)
+	}
 	if len(c.Insecure) > 0 {
 		w.logger.Warnw("The configuration has insecure settings", "revision", c.Snapshot.Revision, "settings", c.Insecure.Error())
 		w.event("InsecureConfiguration", c.Insecure, "in force with revision "+c.Snapshot.Revision)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -232,4 +233,38 @@ func TestT23InsecureSettingsLeaveAnEvent(t *testing.T) {
 			t.Error(event)
 		}
 	}
+}
+
+// The end of an exception is told, unless it was taken away before.
+func TestTheEndOfAnExceptionIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplica(t, policyAllowing("nginx"), named(LastGoodName, nil))
+		with := func(exceptions ...string) *corev1.ConfigMap {
+			cm := policyAllowing("nginx")
+			cm.Data["exceptions"] = strings.Join(exceptions, "\n")
+			return cm
+		}
+		exception := func(pattern string, in time.Duration) string {
+			return "- {pattern: " + pattern + ", until: '" + time.Now().Add(in).Format(time.RFC3339) + "', reason: because}"
+		}
+		r.put(t, with(exception("a", time.Hour), exception("b", 2*time.Hour), exception("c", -time.Hour)))
+		r.reconcile(t)
+		if event := <-r.events.Events; !strings.Contains(event, "InsecureConfiguration") || !strings.Contains(event, "exceptions[0]: images of a") || strings.Contains(event, "images of c") {
+			t.Error(event)
+		}
+		time.Sleep(time.Hour)
+		if event := <-r.events.Events; !strings.Contains(event, "ExceptionEnded config-policy: exceptions[0]: has ended: images of a are denied again") || !strings.Contains(event, "because") {
+			t.Error(event)
+		}
+		r.put(t, with())
+		r.reconcile(t)
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		select {
+		case event := <-r.events.Events:
+			t.Errorf("an exception that was taken away: %s", event)
+		default:
+		}
+	})
 }

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -34,14 +32,6 @@ type ruleConfig struct {
 	Namespaces []string       `config:"namespaces"`
 	Validator  string         `config:"validator"`
 	With       map[string]any `config:"with"`
-}
-
-// exceptionConfig is an item of the list exceptions.
-type exceptionConfig struct {
-	Pattern    string   `config:"pattern"`
-	Namespaces []string `config:"namespaces"`
-	Until      string   `config:"until"`
-	Reason     string   `config:"reason"`
 }
 
 // The keys of a rule's "with" that are the engine's; all others are the
@@ -153,30 +143,6 @@ func parseHandling(rule *verify.Rule, with strict.Object) (rest strict.Object, e
 		}
 	}
 	return rest, errs
-}
-
-// parseExceptions compiles exceptions. One without an end or a reason is none.
-func parseExceptions(configs []exceptionConfig) (exceptions []verify.Exception, errs strict.Errors) {
-	for i, config := range configs {
-		at := fmt.Sprintf("%s[%d]", exceptionsKey, i)
-		e := verify.Exception{Index: i, Pattern: config.Pattern, Reason: config.Reason}
-		compiled, bad := policy.Compile([]policy.Rule{{Pattern: config.Pattern, Namespaces: config.Namespaces}})
-		for _, b := range bad {
-			errs.Add(at+"."+b.Field, "%v", b.Err)
-		}
-		e.Compiled = compiled
-		var err error
-		if e.Until, err = time.Parse(time.RFC3339, config.Until); config.Until == "" {
-			errs.Add(at+".until", "is missing; an exception must end, at a time such as 2026-01-31T18:00:00Z")
-		} else if err != nil {
-			errs.Add(at+".until", "%q must be a time such as 2026-01-31T18:00:00Z (RFC 3339), in quotes", config.Until)
-		}
-		if strings.TrimSpace(config.Reason) == "" {
-			errs.Add(at+".reason", "is missing; it stands in every trace that the exception leaves")
-		}
-		exceptions = append(exceptions, e)
-	}
-	return exceptions, errs
 }
 
 // parseFeatures reads config-features into one tree. A value is YAML; a key
