@@ -98,10 +98,10 @@ func (m *migration) decide(references []image.Reference) (decisions []decision) 
 // differs tells whether something else is demanded now.
 func (m *migration) differs(d decision) bool {
 	before, now := m.strengths(d)
-	if before != now {
-		return true
+	if d.before == d.now || before != now {
+		return d.before != d.now // that a rule is lost is reported elsewhere
 	}
-	return now == verifies && d.before != d.now && (m.of(d.before) != m.of(d.now) || !reflect.DeepEqual(d.before.with, d.now.with))
+	return now == verifies && (m.of(d.before) != m.of(d.now) || !reflect.DeepEqual(d.before.with, d.now.with))
 }
 
 // origin is the rule of the file.
@@ -182,47 +182,44 @@ func (m *migration) keep(r *rule, ref image.Reference) bool {
 	return false
 }
 
-// maxExamples is how many references a finding names.
-const maxExamples = 3
-
-// report tells which references are decided by another rule.
+// report tells which references are decided differently, at the rule that decided
+// before.
 func (m *migration) report(decisions []decision) {
 	for _, r := range m.rules {
-		var examples, lenient []string
+		var less, lenient examples
+		lost := false
 		for _, d := range decisions {
-			text := ""
 			switch {
-			case d.before == r:
-				text = fmt.Sprintf("%s matched this rule, and now matches %s", d.ref, m.describe(d.now))
-			case d.before == nil && d.now == r:
-				text = fmt.Sprintf("%s matched no rule, and now matches this one", d.ref)
+			case d.before != r && (d.before != nil || d.now != r):
+			case m.lenient(d):
+				lenient.add(m.outcome(d), d.ref)
 			default:
-				continue
-			}
-			if m.lenient(d) {
-				lenient = append(lenient, text)
-			} else {
-				examples = append(examples, text)
+				less.add(m.outcome(d), d.ref)
+				lost = lost || r.pattern == "" && r.isFor(d.ref)
 			}
 		}
-		m.reportRule(r, examples, lenient)
+		m.reportRule(r, less, lenient, lost)
 	}
 }
 
-func (m *migration) reportRule(r *rule, examples, lenient []string) {
+func (m *migration) reportRule(r *rule, less, lenient examples, lost bool) {
 	at := r.path + ".pattern"
 	if len(lenient) > 0 {
-		m.lost(at, "%q does not keep its place, and what it decided may be more lenient now; write a rule for it: %s", r.original, some(lenient))
+		m.lost(at, "does not keep its place among the rules, and what is demanded may be less now; write a rule for it: %s", lenient)
+	}
+	why := "patterns are matched from the first to the last character now"
+	if r.pattern == "" {
+		why = "the rule is left out, since " + r.why
 	}
 	switch {
-	case r.pattern == "" && len(examples) > 0:
-		m.lost(at, "the rule is left out, since %s: %s", r.why, some(examples))
+	case lost:
+		m.lost(at, "%s: %s", why, less)
+	case len(less) > 0:
+		m.stricter(at, "%s: %s", why, less)
 	case r.pattern == "":
-		m.note(at, "the rule is left out, since %s", r.why)
-	case len(examples) > 0:
-		m.stricter(at, "patterns are matched from the first to the last character now: %s", some(examples))
+		m.note(at, "%s", why)
 	}
-	if r.pattern != "" && r.pattern != r.original && r.why != "" {
+	if r.pattern != "" && r.why != "" {
 		m.note(at, "is written as %q, since %s", r.pattern, r.why)
 	}
 	if len(r.kept) > 0 {
@@ -230,20 +227,61 @@ func (m *migration) reportRule(r *rule, examples, lenient []string) {
 	}
 }
 
-// describe names a rule and what it does.
-func (m *migration) describe(r *rule) string {
-	if r == nil {
-		return "none, which denies"
-	}
-	return fmt.Sprintf("%s %q, which %s", r.path, r.original, m.now(r))
+// isFor tells whether a reference is what the rule's pattern is for in the first
+// place.
+func (r *rule) isFor(ref image.Reference) bool {
+	first, err := image.Parse(samples(r.original, nil)[0])
+	return err == nil && first.String() == ref.String()
 }
 
-func some(examples []string) string {
-	text := strings.Join(examples[:min(len(examples), maxExamples)], "; ")
-	if more := len(examples) - maxExamples; more > 0 {
-		text += fmt.Sprintf("; and %d more that were tried", more)
+// outcome says what a decision is now.
+func (m *migration) outcome(d decision) string {
+	switch {
+	case d.now == nil:
+		return "matched this rule, and now no rule, which denies"
+	case d.before == nil:
+		return "matched no rule, and now this one, which " + m.now(d.now).String()
 	}
-	return text
+	return fmt.Sprintf("matched this rule, and now %s, which %s", d.now.path, m.now(d.now))
+}
+
+// examples are references by what became of them.
+type examples []*example
+
+type example struct {
+	outcome    string
+	references []string
+}
+
+func (e *examples) add(outcome string, ref image.Reference) {
+	for _, one := range *e {
+		if one.outcome == outcome {
+			one.references = append(one.references, ref.String())
+			return
+		}
+	}
+	*e = append(*e, &example{outcome, []string{ref.String()}})
+}
+
+const (
+	maxOutcomes   = 3
+	maxReferences = 2
+)
+
+func (e examples) String() string {
+	var texts []string
+	for _, one := range e[:min(len(e), maxOutcomes)] {
+		named := one.references[:min(len(one.references), maxReferences)]
+		text := strings.Join(named, ", ")
+		if more := len(one.references) - len(named); more > 0 {
+			text += fmt.Sprintf(" and others, of which %d were tried,", more)
+		}
+		texts = append(texts, text+" "+one.outcome)
+	}
+	if more := len(e) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and others match %d other rules now", more))
+	}
+	return strings.Join(texts, "; ")
 }
 
 func quoted(patterns []string) string {

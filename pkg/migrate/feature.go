@@ -77,9 +77,9 @@ func (m *migration) takeFeature(path, key string, value any) {
 		m.features[f.to] = fmt.Sprint(value)
 	case set == f.same:
 	case set == f.usual:
-		m.stricter(path, "is no more: %s", f.stricter)
+		m.stricter(path, "is %v, which there is not here: %s", value, f.stricter)
 	default:
-		m.lost(path, "is %v, which is not supported: %s", value, f.lost)
+		m.lost(path, "is %v, which there is not here: %s", value, f.lost)
 	}
 }
 

@@ -34,8 +34,8 @@ const configEntry = "config.yaml"
 
 // read finds out what kind of file it is.
 func read(text []byte) (*file, error) {
-	if len(text) > maxBytes {
-		return nil, fmt.Errorf("it has more than %d bytes", maxBytes)
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("it has more than %d bytes", MaxBytes)
 	}
 	raw, errs := strict.YAML("", string(text))
 	if err := errs.Err(); err != nil {

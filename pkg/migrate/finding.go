@@ -40,6 +40,14 @@ func (f *findings) lost(path, format string, args ...any)     { f.add(Lost, path
 func (f *findings) stricter(path, format string, args ...any) { f.add(Stricter, path, format, args...) }
 func (f *findings) note(path, format string, args ...any)     { f.add(Note, path, format, args...) }
 
+// sorted are the findings with the losses first.
+func (f findings) sorted() findings {
+	kinds := []Kind{Lost, Stricter, Note}
+	return slices.SortedStableFunc(slices.Values(f), func(a, b Finding) int {
+		return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind)
+	})
+}
+
 // any tells whether there is a finding of a kind.
 func (f findings) any(kind Kind) bool {
 	return slices.ContainsFunc(f, func(one Finding) bool { return one.Kind == kind })

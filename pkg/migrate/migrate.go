@@ -4,9 +4,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// maxBytes bounds a file: what is in it must fit into ConfigMaps, of at most
+// MaxBytes bounds a file: what is in it must fit into ConfigMaps, of at most
 // 1 MiB each.
-const maxBytes = 2 << 20
+const MaxBytes = 2 << 20
 
 // maxRules bounds a policy: each rule is compared with each other.
 const maxRules = 1000
@@ -16,7 +16,7 @@ type Result struct {
 	// ConfigMaps and Secrets are to be applied, in this order.
 	ConfigMaps []*corev1.ConfigMap
 	Secrets    []*corev1.Secret
-	// Findings are in the order of the file, about.
+	// Findings begin with what is lost.
 	Findings []Finding
 }
 

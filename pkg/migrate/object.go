@@ -17,7 +17,7 @@ func (m *migration) result() (Result, error) {
 		return Result{}, fmt.Errorf("what came of it does not load, which is a fault of this program: %w", err)
 	}
 	configMaps, secrets := m.objects()
-	return Result{ConfigMaps: configMaps, Secrets: secrets, Findings: m.findings}, nil
+	return Result{ConfigMaps: configMaps, Secrets: secrets, Findings: m.sorted()}, nil
 }
 
 // objects writes what is to be applied.

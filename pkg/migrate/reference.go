@@ -65,23 +65,23 @@ func samples(pattern string, hosts []string) []string {
 		return all
 	}
 	name := own + "/" + path
-	all := []string{
-		name + suffix,
-		stranger + "/" + strings.TrimPrefix(name, image.DefaultRegistry+"/") + suffix,
-		stranger + "/" + path + suffix,
-		stranger + "/" + name + suffix,
-		"evil" + name + suffix,
-		own + "/other/" + path + suffix,
-		name + "-other" + suffix,
-		name + "/other" + suffix,
-		name + ":other",
-		name + "@" + digest,
+	all := []string{name + suffix}
+	if host != "" {
+		all = append(all, stranger+"/"+name+suffix, "evil"+name+suffix)
 	}
+	all = append(all,
+		stranger+"/"+path+suffix,
+		own+"/other/"+path+suffix,
+		name+"-other"+suffix,
+		name+"/other"+suffix,
+		name+":other",
+		name+"@"+digest,
+	)
 	if strings.HasPrefix(suffix, ":") {
 		all = append(all, name+suffix+"-other")
 	}
 	if host == "" && !strings.Contains(path, "/") {
-		all = append(all, "my-"+path+suffix, stranger+"/other/my-"+path+":1", path+".example/other:1", stranger+"/other:"+path)
+		all = append(all, "my-"+path+suffix, stranger+"/other/my-"+path+suffix, path+".example/other:1", stranger+"/other:"+path)
 	}
 	return all
 }
