@@ -41,7 +41,7 @@ func (m *migration) keepOrder() {
 
 // preferred is which of two rules the original applies to an image of both.
 func preferred(a, b *rule) *rule {
-	for _, text := range append(samples(a.original, nil), samples(b.original, nil)...) {
+	for _, text := range append(samples(alternatives(a.original)[0]), samples(alternatives(b.original)[0])...) {
 		if ref, err := image.Parse(text); err == nil && a.matches.expr.MatchString(spelled(ref)) && b.matches.expr.MatchString(spelled(ref)) {
 			return choose([]*rule{a, b}, spelled(ref))
 		}
@@ -230,8 +230,10 @@ func (m *migration) reportRule(r *rule, less, lenient examples, lost bool) {
 // isFor tells whether a reference is what the rule's pattern is for in the first
 // place.
 func (r *rule) isFor(ref image.Reference) bool {
-	first, err := image.Parse(samples(r.original, nil)[0])
-	return err == nil && first.String() == ref.String()
+	return slices.ContainsFunc(alternatives(r.original), func(pattern string) bool {
+		first, err := image.Parse(samples(pattern)[0])
+		return err == nil && first.String() == ref.String()
+	})
 }
 
 // outcome says what a decision is now.

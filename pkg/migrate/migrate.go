@@ -27,15 +27,23 @@ func (r Result) Lost() bool { return findings(r.Findings).any(Lost) }
 // ConfigMap that holds the latter, and gives the objects for the namespace. The
 // error says why the text is none of these.
 func Migrate(text []byte, namespace string) (Result, error) {
-	file, err := read(text)
+	m, err := translate(text, namespace)
 	if err != nil {
 		return Result{}, err
+	}
+	return m.result()
+}
+
+func translate(text []byte, namespace string) (*migration, error) {
+	file, err := read(text)
+	if err != nil {
+		return nil, err
 	}
 	m := &migration{namespace: namespace, features: map[string]string{}}
 	m.unknownKeys(file)
 	m.takeValidators(file)
 	if err := m.takeRules(file); err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	m.takeFeatures(file)
 	m.takeDeployment(file)
@@ -45,7 +53,7 @@ func Migrate(text []byte, namespace string) (Result, error) {
 		m.keepOrder()
 		m.compare()
 	}
-	return m.result()
+	return m, nil
 }
 
 // migration is one under way.

@@ -1,93 +1,168 @@
 package migrate
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 )
 
 // maxComparisons bounds how often a reference is held against a pattern.
-const maxComparisons = 4_000_000
+const maxComparisons = 2_000_000
 
 const (
-	// stranger is a registry that no rule means.
+	// stranger is a registry that no rule means, and word a name that none has.
 	stranger = "evil.example"
+	word     = "anything"
 	digest   = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 )
 
 // references are those that the original and ours may decide differently: what
 // each pattern is for, and what has more or something else around it, there and
-// at the registries of all other rules.
+// with the registries and tags of all other rules.
 func (m *migration) references() []image.Reference {
-	var hosts []string
-	for _, r := range m.rules {
-		if host, _, _ := place(r.original); host != "" {
-			hosts = append(hosts, host)
+	var c cross
+	c.suffixes = []string{"@" + digest}
+	for _, pattern := range m.patterns() {
+		host, path, suffix := place(pattern, word)
+		c.hosts, c.suffixes = append(c.hosts, cmp.Or(host, image.DefaultRegistry)), append(c.suffixes, suffix)
+		if host == "" && !strings.Contains(path, "/") {
+			c.suffixes = append(c.suffixes, ":"+path)
 		}
+		c.words = append(c.words, path[strings.LastIndexByte(path, '/')+1:])
 	}
+	c.hosts, c.suffixes, c.words = distinct(c.hosts), distinct(c.suffixes), distinct(c.words)
+	most := maxComparisons / max(len(m.rules), 1)
 	var found []image.Reference
 	seen := map[string]bool{}
 	add := func(texts []string) {
 		for _, text := range texts {
 			ref, err := image.Parse(text)
-			if err == nil && !seen[ref.String()] {
+			if err == nil && !seen[ref.String()] && len(found) < most {
 				seen[ref.String()] = true
 				found = append(found, ref)
 			}
 		}
 	}
-	for _, r := range m.rules {
-		add(samples(r.original, nil))
+	for _, pattern := range m.patterns() {
+		add(samples(pattern))
 	}
-	most := maxComparisons / max(len(m.rules), 1)
-	for _, r := range m.rules {
-		if len(found) > most {
+	for _, pattern := range m.patterns() {
+		if len(found) >= most {
 			break
 		}
-		add(samples(r.original, hosts))
+		add(c.samples(pattern))
 	}
 	return found
 }
 
-// samples are references that a pattern may be for, and at these hosts besides.
-func samples(pattern string, hosts []string) []string {
-	host, path, suffix := place(pattern)
-	own := host
-	if own == "" {
-		own = image.DefaultRegistry
-	}
-	if len(hosts) > 0 {
-		var all []string
-		for _, other := range hosts {
-			all = append(all, other+"/"+path+suffix)
-		}
-		return all
-	}
-	name := own + "/" + path
-	all := []string{name + suffix}
-	if host != "" {
-		all = append(all, stranger+"/"+name+suffix, "evil"+name+suffix)
-	}
-	all = append(all,
-		stranger+"/"+path+suffix,
-		own+"/other/"+path+suffix,
-		name+"-other"+suffix,
-		name+"/other"+suffix,
-		name+":other",
-		name+"@"+digest,
-	)
-	if strings.HasPrefix(suffix, ":") {
-		all = append(all, name+suffix+"-other")
-	}
-	if host == "" && !strings.Contains(path, "/") {
-		all = append(all, "my-"+path+suffix, stranger+"/other/my-"+path+suffix, path+".example/other:1", stranger+"/other:"+path)
+// patterns are the rules', without braces.
+func (m *migration) patterns() (all []string) {
+	for _, r := range m.rules {
+		all = append(all, alternatives(r.original)...)
 	}
 	return all
 }
 
-// place gives the host, path and suffix of a reference that a pattern is for.
-func place(pattern string) (host, path, suffix string) {
+var braces = regexp.MustCompile(`\{([^{}]*)\}`)
+
+// maxAlternatives bounds what the braces of a pattern expand to.
+const maxAlternatives = 16
+
+// alternatives are what the braces of a pattern stand for, or some of it.
+func alternatives(pattern string) []string {
+	all := []string{pattern}
+	for i := 0; i < len(all); i++ {
+		at := braces.FindStringSubmatchIndex(all[i])
+		if at == nil {
+			continue
+		}
+		before, options, after := all[i][:at[0]], all[i][at[2]:at[3]], all[i][at[1]:]
+		all[i] = ""
+		for _, option := range strings.Split(options, ",") {
+			if len(all) < maxAlternatives {
+				all = append(all, before+option+after)
+			}
+		}
+	}
+	if all = slices.DeleteFunc(all, func(s string) bool { return s == "" }); len(all) == 0 {
+		return []string{pattern}
+	}
+	return all
+}
+
+// distinct are the texts that say something, each once.
+func distinct(texts []string) []string {
+	slices.Sort(texts)
+	return slices.DeleteFunc(slices.Compact(texts), func(s string) bool { return s == "" })
+}
+
+// samples are references that a pattern is or was for; what it is for in the first
+// place is the first.
+func samples(pattern string) []string {
+	host, path, suffix := place(pattern, word)
+	all := names(host, path)
+	name := all[0]
+	for i := range all {
+		all[i] += suffix
+	}
+	all = append(all, name+":other", name+"@"+digest)
+	if strings.HasPrefix(suffix, ":") {
+		all = append(all, name+suffix+"-other")
+	}
+	if host == "" && !strings.Contains(path, "/") {
+		all = append(all, stranger+"/other:"+path)
+	}
+	return all
+}
+
+// cross is what the rules have, to be put together in all ways.
+type cross struct{ hosts, words, suffixes []string }
+
+// samples are references of a pattern with what others have.
+func (c cross) samples(pattern string) (all []string) {
+	var variants []string
+	for _, word := range c.words {
+		host, path, _ := place(pattern, word)
+		variants = append(variants, names(host, path)...)
+		for _, other := range c.hosts {
+			variants = append(variants, names(other, path)...)
+			if host != "" {
+				variants = append(variants, names(other, host+"/"+path)...)
+			}
+		}
+	}
+	for _, name := range distinct(variants) {
+		for _, suffix := range c.suffixes {
+			all = append(all, name+suffix, name+suffix+"-other")
+		}
+	}
+	return all
+}
+
+// names are names of repositories that contain one of a pattern.
+func names(host, path string) []string {
+	own := host
+	if own == "" {
+		own = image.DefaultRegistry
+	}
+	name := own + "/" + path
+	all := []string{name}
+	if host != "" {
+		all = append(all, stranger+"/"+name, "evil"+name)
+	}
+	if host == "" && !strings.Contains(path, "/") {
+		all = append(all, path+".example/other")
+	}
+	return append(all, stranger+"/"+path, own+"/other/"+path, name+"-other", name+"/other",
+		own+"/my-"+path, stranger+"/other/my-"+path+"-other")
+}
+
+// place gives the host, path and suffix of a reference that a pattern is for. The
+// word stands for wildcards that are a whole component of the path.
+func place(pattern, word string) (host, path, suffix string) {
 	name, suffix := split(pattern)
 	first, rest, found := strings.Cut(name, "/")
 	if found && (first == "*" || strings.ContainsAny(first, ".:") || first == "localhost") {
@@ -99,17 +174,13 @@ func place(pattern string) (host, path, suffix string) {
 	case suffix[0] == '@' && !compiles("x"+suffix): // the digest has a wildcard
 		suffix = "@" + digest
 	}
-	return host, sample(name, "app"), suffix
+	return host, sample(name, word), suffix
 }
 
-var (
-	options = regexp.MustCompile(`\{([^,{}]*)[^{}]*\}`)
-	class   = regexp.MustCompile(`\[[^\]]*\]`)
-)
+var class = regexp.MustCompile(`\[[^\]]*\]`)
 
 // sample is a text that a glob matches: a wildcard by itself stands for the word.
 func sample(glob, word string) string {
-	glob = options.ReplaceAllString(glob, "$1")
 	glob = class.ReplaceAllStringFunc(glob, func(list string) string {
 		if strings.HasPrefix(list, "[!") || strings.HasPrefix(list, "[^") || len(list) < 3 {
 			return "x"
