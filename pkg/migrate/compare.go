@@ -30,7 +30,7 @@ func (m *migration) keepOrder() {
 				continue
 			}
 			winner, loser := rules[i], rules[earlier]
-			if preferred(winner, loser) == loser {
+			if preferred(loser, winner) == loser {
 				winner, loser = loser, winner
 			}
 			m.leaveOut(loser, fmt.Sprintf("%s has the same pattern here, and preceded it before too", winner.path))
@@ -39,20 +39,32 @@ func (m *migration) keepOrder() {
 	}
 }
 
-// preferred is which of two rules the original applies to an image of both.
-func preferred(a, b *rule) *rule {
-	for _, text := range append(samples(alternatives(a.original)[0]), samples(alternatives(b.original)[0])...) {
-		if ref, err := image.Parse(text); err == nil && a.matches.expr.MatchString(spelled(ref)) && b.matches.expr.MatchString(spelled(ref)) {
-			return choose([]*rule{a, b}, spelled(ref))
+// preferred is which of two rules, the earlier and the later, the original applies
+// to an image of both.
+func preferred(earlier, later *rule) *rule {
+	for _, text := range append(samples(alternatives(earlier.original)[0]), samples(alternatives(later.original)[0])...) {
+		ref, err := image.Parse(text)
+		if err != nil {
+			continue
+		}
+		if s := spelled(ref); earlier.matches.expr.MatchString(s) && later.matches.expr.MatchString(s) {
+			return choose([]*rule{earlier, later}, s)
 		}
 	}
-	return b
+	return later
 }
 
-// written are the rules that are not left out, and those that were added.
+// written are the rules that are not left out, and those that keep them in their
+// place: what is added for the last rule precedes, since in the original the last
+// of equals did.
 func (m *migration) written() []*rule {
 	rules := slices.DeleteFunc(slices.Clone(m.rules), func(r *rule) bool { return r.pattern == "" })
-	return append(rules, m.added...)
+	for _, r := range slices.Backward(m.rules) {
+		for _, pattern := range r.kept() {
+			rules = append(rules, &rule{of: r, path: r.path, pattern: pattern, validator: r.validator, with: r.with, denied: r.denied})
+		}
+	}
+	return rules
 }
 
 // decision is which rule applies to a reference, before and now; nil is none.
@@ -167,15 +179,14 @@ func (m *migration) narrow(r *rule) {
 
 // keep adds a rule for what a rule was for beyond its name.
 func (m *migration) keep(r *rule, ref image.Reference) bool {
-	for i, wider := range r.wider {
-		compiled, errs := policy.Compile([]policy.Rule{{Pattern: wider}})
-		if len(errs) > 0 {
+	for i := range r.wider {
+		w := &r.wider[i]
+		compiled, errs := policy.Compile([]policy.Rule{{Pattern: w.pattern}})
+		if w.needed || len(errs) > 0 {
 			continue
 		}
 		if _, ok := compiled.Match(ref, "default"); ok {
-			r.wider = slices.Delete(r.wider, i, i+1)
-			r.kept = append(r.kept, wider)
-			m.added = append(m.added, &rule{of: r, path: r.path, pattern: wider, validator: r.validator, with: r.with, denied: r.denied})
+			w.needed = true
 			return true
 		}
 	}
@@ -222,8 +233,8 @@ func (m *migration) reportRule(r *rule, less, lenient examples, lost bool) {
 	if r.pattern != "" && r.why != "" {
 		m.note(at, "is written as %q, since %s", r.pattern, r.why)
 	}
-	if len(r.kept) > 0 {
-		m.note(at, "was for references with more around it too; so that none of them is decided more leniently, rules for %s are added at the end: drop those that you do not need", quoted(r.kept))
+	if kept := r.kept(); len(kept) > 0 {
+		m.note(at, "was for references with more around it too; so that none of them is decided more leniently, rules for %s are added at the end: drop those that you do not need", quoted(kept))
 	}
 }
 

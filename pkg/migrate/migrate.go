@@ -62,8 +62,7 @@ type migration struct {
 	namespace  string
 	hasPolicy  bool // or else the file says nothing about it
 	validators []*validator
-	// rules are all of the file's, and added those that keep them in place.
-	rules, added []*rule
-	features     map[string]string // of config-features
-	logins       []login
+	rules      []*rule
+	features   map[string]string // of config-features
+	logins     []login
 }

@@ -91,7 +91,7 @@ func generalised(pattern string) string {
 // widen gives patterns of ours that together are for nearly all that a pattern of
 // the original is for beyond its own name: the name within a path of any registry,
 // at the end of a host, as a host, and in a tag.
-func widen(pattern string) []string {
+func widen(pattern string) (usable []wider) {
 	name, suffix := split(pattern)
 	name = "*" + strings.TrimLeft(name, "*")
 	if suffix == "" && !strings.HasSuffix(name, "*") {
@@ -101,14 +101,13 @@ func widen(pattern string) []string {
 		suffix += "*"
 	}
 	word := strings.Trim(name, "*")
-	wider := []string{"*/" + name + suffix, name + suffix}
+	all := []string{"*/" + name + suffix, name + suffix}
 	if suffix == "" && !strings.Contains(name, "/") && word != "" {
-		wider = append(wider, "*"+word+"*.*/*", "*/*:*"+word+"*")
+		all = append(all, "*"+word+"*.*/*", "*/*:*"+word+"*")
 	}
-	var usable []string
-	for _, w := range wider {
-		if compiles(w) {
-			usable = append(usable, w)
+	for _, w := range all {
+		if compiles(w) && w != pattern {
+			usable = append(usable, wider{pattern: w})
 		}
 	}
 	return usable

@@ -26,9 +26,24 @@ type rule struct {
 	denied bool
 	// why says why it is left out, or what became of its pattern.
 	why string
-	// wider are patterns for a rule that keeps this one in its place, tried
-	// from the front; kept are those that are needed.
-	wider, kept []string
+	// wider are patterns of rules that can keep this one in its place.
+	wider []wider
+}
+
+// wider is a pattern for what a pattern of the original is for beyond its name.
+type wider struct {
+	pattern string
+	needed  bool
+}
+
+// kept are the wider patterns that are needed.
+func (r *rule) kept() (patterns []string) {
+	for _, w := range r.wider {
+		if w.needed {
+			patterns = append(patterns, w.pattern)
+		}
+	}
+	return patterns
 }
 
 // takeRules reads the rules, and what they say to their validators.
