@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pmezard/go-difflib/difflib"
@@ -175,7 +176,7 @@ func (t target) difference(before, after *content) (string, error) {
 		texts[i] = string(text)
 	}
 	return difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(texts[0]), B: difflib.SplitLines(texts[1]),
+		A: slices.Collect(strings.Lines(texts[0])), B: slices.Collect(strings.Lines(texts[1])),
 		FromFile: t.name + " in the cluster", ToFile: t.name + " as migrated",
 		Context: 3,
 	})

@@ -138,10 +138,22 @@ func (m *migration) strengths(d decision) (before, now strength) {
 
 // lenient tells whether a decision demands less now. A signature that is asked
 // for where all was denied, since the pattern of a rule is for references by
-// digest too now, is none.
+// digest too now, is none; neither is what a rule for the very registry says.
 func (m *migration) lenient(d decision) bool {
 	before, now := m.strengths(d)
-	return now < before && (now == allows || !d.grew())
+	return now < before && (now == allows || !d.grew()) && !d.elsewhere()
+}
+
+// elsewhere tells whether the rule that applied before is for another registry,
+// the name of which was found in the path, and the one that applies now is for
+// that of the reference.
+func (d decision) elsewhere() bool {
+	if d.before == nil || d.now == nil {
+		return false
+	}
+	host, _, found := strings.Cut(foldHost(d.before.original), "/")
+	return found && strings.ContainsAny(host, ".:") && !strings.ContainsAny(host, "*?[{") && host != d.ref.Registry() &&
+		strings.HasPrefix(foldHost(d.now.original), d.ref.Registry()+"/")
 }
 
 // grew tells whether the rule that applies now was not for the reference before.
@@ -197,19 +209,24 @@ func (m *migration) keep(r *rule, ref image.Reference) bool {
 // before.
 func (m *migration) report(decisions []decision) {
 	for _, r := range m.rules {
-		var less, lenient examples
+		var less, lenient, elsewhere examples
 		lost := false
 		for _, d := range decisions {
 			switch {
 			case d.before != r && (d.before != nil || d.now != r):
 			case m.lenient(d):
 				lenient.add(m.outcome(d), d.ref)
+			case d.elsewhere():
+				elsewhere.add(m.outcome(d), d.ref)
 			default:
 				less.add(m.outcome(d), d.ref)
 				lost = lost || r.pattern == "" && r.isFor(d.ref)
 			}
 		}
 		m.reportRule(r, less, lenient, lost)
+		if len(elsewhere) > 0 {
+			m.note(r.path+".pattern", "the name of a registry within the path of another one means nothing now: %s", elsewhere)
+		}
 	}
 }
 
@@ -286,8 +303,8 @@ func (e examples) String() string {
 	for _, one := range e[:min(len(e), maxOutcomes)] {
 		named := one.references[:min(len(one.references), maxReferences)]
 		text := strings.Join(named, ", ")
-		if more := len(one.references) - len(named); more > 0 {
-			text += fmt.Sprintf(" and others, of which %d were tried,", more)
+		if len(one.references) > len(named) {
+			text += " and others"
 		}
 		texts = append(texts, text+" "+one.outcome)
 	}

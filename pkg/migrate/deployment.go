@@ -44,7 +44,7 @@ func (m *migration) takeDeployment(f *file) {
 	}
 	delete(settings, failurePolicy)
 	if len(settings) > 0 {
-		m.note("kubernetes", "how the webhook is deployed is in config/ (600-deployment.yaml and others), hardened and without Redis; what you have changed there must be changed again")
+		m.note("kubernetes", "how the webhook is deployed is in config/, without Redis; what you have changed must be changed there again")
 	}
 }
 

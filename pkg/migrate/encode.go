@@ -91,7 +91,7 @@ func node(value any) *yaml.Node {
 		if err := n.Encode(value); err != nil {
 			panic(err) // what was decoded can be encoded
 		}
-		if s, ok := value.(string); ok && strings.IndexAny(s, "*[") == 0 {
+		if s, ok := value.(string); ok && strings.IndexAny(s, "*[") == 0 && !strings.Contains(s, "\n") {
 			n.Style = yaml.DoubleQuotedStyle // as in the documentation
 		}
 	}

@@ -35,8 +35,8 @@ var features = []feature{
 	{key: "detectionMode", same: "false", lost: "what was only warned of is denied"},
 	{key: "resourceValidationMode", same: "all", lost: "other workloads than Pods are denied too, and not only warned of"},
 	{key: "namespacedValidation.mode", usual: "ignore",
-		stricter: "namespaces with the label securesystemsengineering.connaisseur/webhook=ignore are looked at: whoever may label one could have had it ignored; list them as excludedNamespaces in config-features",
-		lost:     "all namespaces are looked at, whatever their labels; list those that must not be as excludedNamespaces in config-features"},
+		stricter: "the label securesystemsengineering.connaisseur/webhook of a namespace has no effect; list namespaces that are not to be looked at as excludedNamespaces in config-features",
+		lost:     "all namespaces are looked at, whatever their labels; list those that are not to be as excludedNamespaces in config-features"},
 	{key: "namespacedValidation.enabled", same: "true", lost: "all namespaces are looked at, as before"},
 }
 
@@ -58,7 +58,7 @@ func (m *migration) takeFeatures(f *file) {
 		}
 	}
 	m.features["excludedNamespaces"] = "[]"
-	m.note(at.Path, "kube-system was looked at, and still is, unlike in a new installation: take excludedNamespaces out of config-features if it is not to be")
+	m.note(at.Path, "kube-system is looked at, as before and unlike in a new installation; take excludedNamespaces out of config-features if it is not to be")
 }
 
 func (m *migration) takeFeature(path, key string, value any) {

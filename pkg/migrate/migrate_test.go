@@ -93,7 +93,7 @@ const statics = `
 `
 
 // kubeSystem is said of every values file.
-const kubeSystem = "note: application.features: kube-system was looked at, and still is"
+const kubeSystem = "note: application.features: kube-system is looked at, as before"
 
 func TestValidators(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ alerting:
 				"stricter: application.features.automaticChildApproval: the images of Pods and ReplicaSets are verified themselves too",
 				"stricter: application.features.namespacedValidation.mode: excludedNamespaces",
 				kubeSystem,
-				"note: kubernetes: 600-deployment.yaml",
+				"note: kubernetes: how the webhook is deployed is in config/",
 			},
 		},
 		"everything that is not supported": {
@@ -83,7 +83,7 @@ other: {a: b}
 				"lost: application.features.cache.expirySeconds: 86400",
 				`lost: kubernetes.webhook.failurePolicy: must be Fail or Ignore`,
 				kubeSystem,
-				"note: kubernetes: 600-deployment.yaml",
+				"note: kubernetes: how the webhook is deployed is in config/",
 			},
 		},
 		"alerts": {
