@@ -138,22 +138,27 @@ func (m *migration) strengths(d decision) (before, now strength) {
 
 // lenient tells whether a decision demands less now. A signature that is asked
 // for where all was denied, since the pattern of a rule is for references by
-// digest too now, is none; neither is what a rule for the very registry says.
+// digest too now, is none; neither is what was found by chance.
 func (m *migration) lenient(d decision) bool {
 	before, now := m.strengths(d)
-	return now < before && (now == allows || !d.grew()) && !d.elsewhere()
+	return now < before && (now == allows || !d.grew()) && !d.byChance()
 }
 
-// elsewhere tells whether the rule that applied before is for another registry,
-// the name of which was found in the path, and the one that applies now is for
-// that of the reference.
-func (d decision) elsewhere() bool {
+// byChance tells whether the rule that applied before was found in what it is not
+// about, the name of another registry in the path or a word in the tag, and the one
+// that applies now is for the very registry, or repository, of the reference.
+func (d decision) byChance() bool {
 	if d.before == nil || d.now == nil {
 		return false
 	}
 	host, _, found := strings.Cut(foldHost(d.before.original), "/")
-	return found && strings.ContainsAny(host, ".:") && !strings.ContainsAny(host, "*?[{") && host != d.ref.Registry() &&
-		strings.HasPrefix(foldHost(d.now.original), d.ref.Registry()+"/")
+	if found && strings.ContainsAny(host, ".:") && !strings.ContainsAny(host, "*?[{") && host != d.ref.Registry() {
+		return strings.HasPrefix(foldHost(d.now.original), d.ref.Registry()+"/")
+	}
+	_, suffix := split(d.before.original)
+	name, _ := split(d.now.original)
+	exact, err := image.Parse(name)
+	return suffix == "" && err == nil && exact.Name() == d.ref.Name() && !d.before.matches.expr.MatchString(spelled(d.ref.WithoutTag().WithDigest("")))
 }
 
 // grew tells whether the rule that applies now was not for the reference before.
@@ -209,23 +214,23 @@ func (m *migration) keep(r *rule, ref image.Reference) bool {
 // before.
 func (m *migration) report(decisions []decision) {
 	for _, r := range m.rules {
-		var less, lenient, elsewhere examples
+		var less, lenient, chance examples
 		lost := false
 		for _, d := range decisions {
 			switch {
 			case d.before != r && (d.before != nil || d.now != r):
 			case m.lenient(d):
 				lenient.add(m.outcome(d), d.ref)
-			case d.elsewhere():
-				elsewhere.add(m.outcome(d), d.ref)
+			case d.byChance():
+				chance.add(m.outcome(d), d.ref)
 			default:
 				less.add(m.outcome(d), d.ref)
 				lost = lost || r.pattern == "" && r.isFor(d.ref)
 			}
 		}
 		m.reportRule(r, less, lenient, lost)
-		if len(elsewhere) > 0 {
-			m.note(r.path+".pattern", "the name of a registry within the path of another one means nothing now: %s", elsewhere)
+		if len(chance) > 0 {
+			m.note(r.path+".pattern", "the name of a registry within a path, or a word within a tag, means nothing to it now: %s", chance)
 		}
 	}
 }

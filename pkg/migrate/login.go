@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // login is a Secret for what stood in the file.
@@ -32,7 +33,7 @@ func (m *migration) takeAuth(v *validator, fields map[string]any) {
 		m.lost(at.Path, "has a username without a password, or the reverse")
 		v.lost = true
 	case kept["secretName"] != nil:
-		auth["secretName"] = kept["secretName"]
+		auth["secretName"] = m.secretName(at.Key("secretName"), kept["secretName"])
 		if kept["useKeychain"] != nil {
 			m.note(at.Key("useKeychain"), "has no effect beside secretName, and is left out")
 		}
@@ -65,6 +66,16 @@ func (m *migration) login(v *validator, auth map[string]any) string {
 	m.logins = append(m.logins, l)
 	m.note(v.path+".auth", "the password is in the Secret %s now, and no longer needs to be in a file", l.name)
 	return l.name
+}
+
+// secretName makes sure that there can be a Secret of that name.
+func (m *migration) secretName(path string, value any) any {
+	name, ok := value.(string)
+	if !ok || len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return value
+	}
+	m.stricter(path, "no Secret can be called %q; what needs it cannot be checked until there is one called %q with the same entries", name, objectName(name))
+	return objectName(name)
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)

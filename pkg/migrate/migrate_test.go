@@ -219,6 +219,18 @@ policy: [{pattern: "*:*", validator: a}, {pattern: "x.io/*:*", validator: c}, {p
 				"stricter: policy[2].pattern: now policy[0], which denies",
 			},
 		},
+		"what only looks as if it could be used": {
+			file: `
+validators:
+- {name: default, type: notaryv1, auth: {secretName: 01_My_login}, trustRoots: [{name: default, key: "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n"}, {name: other, key: ALICE}]}
+policy: [{pattern: "*:*", with: {trustRoot: other}}]
+`,
+			policy: `[{pattern: "*:*", with: {trustRoot: other}}]`,
+			want: []string{
+				"lost: validators[0].trustRoots[0].key: is no key that Connaisseur 3 can read",
+				`stricter: validators[0].auth.secretName: no Secret can be called "01_My_login"…called "01-my-login"`,
+			},
+		},
 		"what never had a meaning": {
 			file: `
 validators:
@@ -348,6 +360,10 @@ func TestRules(t *testing.T) {
 		"any digest, which another rule is for": {
 			rules:  `[{pattern: "*:*", validator: deny}, {pattern: "a.io/b@sha256:*", validator: allow}, {pattern: "a.io/b:*", validator: allow}]`,
 			policy: `[{pattern: "*:*", validator: deny}, {pattern: "a.io/b:*", validator: allow}]`,
+		},
+		"a word in a tag, by chance and on purpose": {
+			rules:  `[{pattern: "*:*", validator: allow}, {pattern: "a.io/app", validator: allow}, {pattern: debug, validator: deny}, {pattern: ":dev", validator: deny}]`,
+			policy: `[{pattern: "*:*", validator: allow}, {pattern: "a.io/app", validator: allow}, {pattern: debug, validator: deny}, {pattern: "*:dev", validator: deny}, {pattern: "*/*:dev*", validator: deny}, {pattern: "*/*debug*", validator: deny}, {pattern: "*debug*.*/*", validator: deny}, {pattern: "*/*:*debug*", validator: deny}]`,
 		},
 		"what is no pattern of ours in a rule that denies": {
 			rules:  `[{pattern: "*:*", validator: allow}, {pattern: "a.io/B[/]c:v1", validator: deny}]`,

@@ -61,14 +61,17 @@ func compiles(pattern string) bool {
 }
 
 // settled decides what is ambiguous to us: a first component with a wildcard is a
-// part of Docker Hub, or of any path if it begins with "*". Classes are negated
-// with "^" here.
+// part of Docker Hub, or of any path if it begins with "*". A tag by itself is that
+// of any image, and classes are negated with "^" here.
 func settled(pattern string) string {
 	pattern = strings.ReplaceAll(pattern, "[!", "[^")
 	if compiles(pattern) {
 		return pattern
 	}
-	if strings.HasPrefix(pattern, "*") {
+	switch {
+	case strings.HasPrefix(pattern, ":"):
+		return "*" + pattern
+	case strings.HasPrefix(pattern, "*"):
 		return "*/" + pattern
 	}
 	return "docker.io/" + pattern

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"slices"
@@ -151,6 +152,11 @@ func (m *migration) takeRoots(v *validator, known schema) {
 			continue
 		}
 		m.takeIdentity(r)
+		if v.kind == "notaryv1" && r.unreadable() {
+			m.lost(r.path+".key", "is no key that Connaisseur 3 can read, which begins with -----BEGIN PUBLIC KEY-----: everything that needs this trust root is denied, as it was")
+			v.incomplete = true
+			continue
+		}
 		if same := v.same(r); same != nil {
 			v.aliases[r.name()] = same.name()
 			m.note(r.path, "is the same as the trust root %q, and one signer must not count as two; rules that name it name %q instead", same.name(), same.name())
@@ -181,6 +187,14 @@ type root struct {
 func (r *root) name() string {
 	name, _ := r.fields["name"].(string)
 	return name
+}
+
+// unreadable tells whether there is a key in PEM form that the original cannot use
+// for notaries, though we could.
+func (r *root) unreadable() bool {
+	key, _ := r.fields["key"].(string)
+	block, _ := pem.Decode([]byte(key))
+	return block != nil && block.Type != "PUBLIC KEY"
 }
 
 // material identifies what is trusted.
