@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/notationtest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -55,6 +56,18 @@ func TestLint(t *testing.T) {
 		"no policy at all": {
 			features: map[string]string{}, code: exitError,
 			want: []string{"error: config-policy: there is no such ConfigMap"}},
+		"weak verification": {
+			policy: map[string]string{
+				"validators": "- name: default\n  type: notation\n  insecureSkipRevocation: true\n  trustRoots: [{name: default, cert: \"configmap://config-trust-roots/ca.pem\"}]\n",
+				"policy":     "[{pattern: a, with: {verificationLevel: permissive}}, {pattern: b, with: {verificationLevel: audit}}, {pattern: c}]",
+			},
+			roots: map[string]string{"ca.pem": notationtest.New(t, "CA").PEM()}, args: []string{"--strict"}, code: exitDenied,
+			want: []string{
+				"warning: config-policy: policy[0].with.verificationLevel: permissive is insecure",
+				"warning: config-policy: policy[1].with.verificationLevel: audit is insecure",
+				"warning: config-policy: validators[0].insecureSkipRevocation: ",
+				"Warnings: 3.",
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

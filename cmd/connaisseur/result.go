@@ -24,6 +24,7 @@ type result struct {
 	Validator  string           `json:"validator,omitempty"`
 	TrustRoots []string         `json:"trustRoots,omitempty"`
 	Signers    []string         `json:"signers,omitempty"`
+	Warnings   []string         `json:"warnings,omitempty"`
 	Reason     validator.Reason `json:"reason,omitempty"`
 	Message    string           `json:"message,omitempty"`
 }
@@ -37,6 +38,7 @@ func newResult(typed string, v *verify.ImageVerdict) result {
 		Digest:     v.Digest,
 		TrustRoots: v.TrustRoots,
 		Signers:    v.Signers,
+		Warnings:   v.Warnings,
 		Reason:     v.Reason,
 		Message:    v.Message,
 	}

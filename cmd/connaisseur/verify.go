@@ -160,6 +160,11 @@ func writeTable(w io.Writer, results []result) error {
 		if i > 0 && len(results[i-1].Signers) > 0 {
 			out.WriteString("    signed by " + printable(strings.Join(results[i-1].Signers, ", ")) + "\n")
 		}
+		if i > 0 {
+			for _, warning := range results[i-1].Warnings {
+				out.WriteString("    warning: " + printable(warning) + "\n")
+			}
+		}
 		if i > 0 && (!results[i-1].Allowed || results[i-1].Outcome == verify.Skipped) {
 			for message := range strings.SplitSeq(results[i-1].Message, "\n") {
 				out.WriteString("    " + printable(message) + "\n")

@@ -160,11 +160,17 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 	return b.String()
 }
 
-// admit answers yes, with a warning for each image that could not be checked.
+// admit answers yes, with a warning for each image that could not be checked, or
+// only in a weaker way.
 func (d *decision) admit() {
 	d.response = &admissionv1.AdmissionResponse{Allowed: true, AuditAnnotations: d.audit()}
 	for _, img := range d.verdict.Tolerated() {
 		d.response.Warnings = append(d.response.Warnings, "unchanged and therefore admitted, but "+img.String())
+	}
+	for i := range d.verdict.Images {
+		if img := &d.verdict.Images[i]; len(img.Warnings) > 0 && img.Admitted() {
+			d.response.Warnings = append(d.response.Warnings, img.String())
+		}
 	}
 }
 
@@ -228,6 +234,9 @@ func (e *imageEntry) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	}
 	if len(e.Signers) > 0 {
 		zap.Strings("signers", e.Signers[:min(len(e.Signers), maxSigners)]).AddTo(enc)
+	}
+	if len(e.Warnings) > 0 {
+		zap.Strings("warnings", e.Warnings[:min(len(e.Warnings), maxSigners)]).AddTo(enc)
 	}
 	if e.Reason == validator.Internal && e.Err != nil {
 		if cause := (*verify.ImageVerdict)(e).Cause(); cause != "" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/notationtest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -45,10 +46,25 @@ func newWorld(t testing.TB, rules ...string) *world {
 // with is a snapshot that has these rules too.
 func (w *world) with(t testing.TB, rules ...string) *verify.Snapshot {
 	t.Helper()
+	return w.build(t, "", rules...)
+}
+
+// trusting is the same with a validator notation that trusts an authority.
+func (w *world) trusting(t testing.TB, ca *notationtest.Authority, rules ...string) *verify.Snapshot {
+	t.Helper()
+	return w.build(t, "\n- name: notation\n  type: notation\n  trustRoots:\n  - name: default\n    cert: |\n"+indented(ca.PEM())+"\n", rules...)
+}
+
+// indented is PEM text as a trust root has it.
+func indented(pem string) string {
+	return "      " + strings.ReplaceAll(strings.TrimSpace(pem), "\n", "\n      ")
+}
+
+func (w *world) build(t testing.TB, validators string, rules ...string) *verify.Snapshot {
+	t.Helper()
 	policy := "- pattern: " + w.reg.Host() + "/*:*\n  with: {verifyInTransparencyLog: false}\n" + strings.Join(rules, "")
-	validators := "- name: default\n  type: cosign\n  trustRoots:\n  - name: default\n    key: |\n      " +
-		strings.ReplaceAll(strings.TrimSpace(string(registrytest.PublicPEM(t, w.key))), "\n", "\n      ") +
-		"\n- name: allow\n  type: static\n  approve: true\n- name: deny\n  type: static\n  approve: false\n"
+	validators = "- name: default\n  type: cosign\n  trustRoots:\n  - name: default\n    key: |\n" + indented(string(registrytest.PublicPEM(t, w.key))) +
+		"\n- name: allow\n  type: static\n  approve: true\n- name: deny\n  type: static\n  approve: false" + validators + "\n"
 	o := config.Objects{Namespace: "connaisseur", ConfigMaps: map[string]*corev1.ConfigMap{config.PolicyName: {
 		ObjectMeta: metav1.ObjectMeta{Name: config.PolicyName},
 		Data: map[string]string{"validators": validators, "policy": policy,

@@ -53,7 +53,7 @@ func (e entry) outcome() (validator.Result, error) {
 func (e entry) size(k key) int {
 	const overhead = 400
 	n := overhead + len(k.name) + len(k.tag) + len(k.digest) + len(k.identity) + len(e.result.Digest)
-	for _, name := range slices.Concat(e.result.TrustRoots, e.result.Signers) {
+	for _, name := range slices.Concat(e.result.TrustRoots, e.result.Signers, e.result.Warnings) {
 		n += len(name) + 16
 	}
 	if e.denial != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/notation"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
@@ -32,14 +33,15 @@ import (
 const DefaultValidator = "default"
 
 // Builder builds snapshots. What outlives a snapshot is its own: the cache, what
-// is known of notary servers' repositories, and the connections to registries as
-// long as their settings stay the same.
+// is known of notary servers' repositories and of revoked certificates, and the
+// connections to registries as long as their settings stay the same.
 type Builder struct {
 	cache    *cache.Cache
 	keychain authn.Keychain
 	pulls    builtin.PullSecrets
 	logins   *credentials.Set
 	notaries *notaryv1.State
+	revoked  *notation.State
 	now      func() time.Time
 
 	mu      sync.Mutex
@@ -51,7 +53,7 @@ type Builder struct {
 
 // NewBuilder makes a Builder whose snapshots share the cache.
 func NewBuilder(c *cache.Cache) *Builder {
-	return &Builder{cache: c, keychain: cloud.New(), notaries: notaryv1.NewState(), trusting: map[string]*registry.Client{}}
+	return &Builder{cache: c, keychain: cloud.New(), notaries: notaryv1.NewState(), revoked: notation.NewState(), trusting: map[string]*registry.Client{}}
 }
 
 // reached is a validator with the settings for registries: which digest a tag
@@ -74,6 +76,8 @@ type Built struct {
 	// Warnings are what is valid but probably not meant, or weaker than it
 	// should be.
 	Warnings strict.Errors
+	// Insecure are those of the warnings about settings that take protection away.
+	Insecure strict.Errors
 	// Rules is what was written about each rule, in the policy's order, for
 	// explanations.
 	Rules []RuleText
@@ -109,12 +113,14 @@ func (b *Builder) Build(o Objects) Built {
 		PullSecrets: b.pulls,
 		Keychain:    b.keychain,
 		Notaries:    b.notaries,
+		Revocations: b.revoked,
 		Now:         b.now,
 	})
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	built.Warnings = append(warnings(o, doc, features, source.reads), source.unavailable()...)
+	built.Insecure = insecurities(doc, features)
+	built.Warnings = slices.Concat(built.Insecure, warnings(o, doc, features, source.reads), source.unavailable())
 	built.Rules = ruleTexts(doc)
 	if len(built.Errors) > 0 {
 		return built

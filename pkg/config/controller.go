@@ -167,6 +167,10 @@ func (w *watcher) offer(o Objects) {
 // report leaves the traces of a change: a line in the log, a metric, an event
 // on the ConfigMap, and the configuration itself if it is good.
 func (w *watcher) report(ctx context.Context, c Change) {
+	if len(c.Insecure) > 0 {
+		w.logger.Warnw("The configuration has insecure settings", "revision", c.Snapshot.Revision, "settings", c.Insecure.Error())
+		w.event(corev1.EventTypeWarning, "InsecureConfiguration", c.Insecure, "in force with revision "+c.Snapshot.Revision)
+	}
 	switch {
 	case len(c.Errors) > 0:
 		w.instruments.Reload(ctx, "rejected", c.Duration)

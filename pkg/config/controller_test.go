@@ -201,3 +201,35 @@ func TestAReplicaKeepsAndRestoresWhatWasFetched(t *testing.T) {
 		t.Errorf("after a restart with a broken edit: %q; want %q", got, good)
 	}
 }
+
+// T23: a setting that takes protection away leaves an event when it comes into
+// force, and none when it does not.
+func TestT23InsecureSettingsLeaveAnEvent(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, policyAllowing("nginx"), named(LastGoodName, nil))
+	r.reconcile(t)
+	weak := policyAllowing("nginx")
+	weak.Data["policy"] += "\n  with: {mode: insecureValidateOnly}"
+	r.put(t, weak)
+	revision := r.reconcile(t)
+	if event := <-r.events.Events; !strings.Contains(event, "Warning InsecureConfiguration config-policy: policy[0].with.mode: ") || !strings.Contains(event, revision) {
+		t.Error(event)
+	}
+	r.put(t, named(FeaturesName, map[string]string{"webhook.failurePolicy": "Ignore"}))
+	r.reconcile(t)
+	if event := <-r.events.Events; !strings.Contains(event, "policy[0].with.mode: ") || !strings.Contains(event, "config-features: webhook.failurePolicy: ") {
+		t.Error(event)
+	}
+	weak.Data["policy"] = "- pattern: my*/app\n  with: {mode: insecureValidateOnly}" // which is refused
+	r.put(t, weak)
+	r.reconcile(t)
+	r.put(t, policyAllowing("redis"))
+	r.put(t, named(FeaturesName, nil))
+	r.reconcile(t)
+	close(r.events.Events)
+	for event := range r.events.Events {
+		if strings.Contains(event, "InsecureConfiguration") {
+			t.Error(event)
+		}
+	}
+}

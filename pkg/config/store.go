@@ -19,6 +19,9 @@ type Change struct {
 	// Errors is why the offered configuration was refused; empty if it is
 	// what is in force.
 	Errors strict.Errors
+	// Insecure are the settings in force that take protection away; empty if the
+	// offered configuration was refused.
+	Insecure strict.Errors
 	// Restored tells that what is in force was kept from before a restart.
 	Restored bool
 	// Duration is how long the building took.
@@ -96,7 +99,11 @@ func (s *Store) Offer(o Objects) {
 	if len(built.Errors) == 0 {
 		s.take(o, built)
 	}
-	s.notify(Change{Snapshot: s.current.Load(), Errors: built.Errors, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+	change := Change{Snapshot: s.current.Load(), Errors: built.Errors, Duration: time.Since(start), Objects: s.good, reads: built.reads}
+	if len(built.Errors) == 0 {
+		change.Insecure = built.Insecure
+	}
+	s.notify(change)
 }
 
 // Restore takes the last good configuration of before a restart into force,
@@ -113,7 +120,7 @@ func (s *Store) Restore(o Objects) {
 		return // it says nothing about the configuration that somebody edits
 	}
 	s.take(o, built)
-	s.notify(Change{Snapshot: built.Snapshot, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Insecure: built.Insecure, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
 }
 
 // Renew builds the configuration in force again if trust material has changed

@@ -9,6 +9,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/notation"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
@@ -23,11 +24,6 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 	var found strict.Errors
 	found = append(found, ruleWarnings(doc)...)
 	found = append(found, validatorWarnings(doc)...)
-	for i, r := range doc.registries {
-		if r.Insecure {
-			found.Add(fmt.Sprintf("%s[%d].insecure", registriesKey, i), "whoever is on the way to %s can read and change what it says", r.Host)
-		}
-	}
 	found = found.From(PolicyName)
 	for _, key := range o.keys(TrustRootsName) {
 		if _, read := reads["configmap/"+TrustRootsName+"/"+key]; !read && !slices.Contains(ShippedTrustRoots, key) {
@@ -43,6 +39,36 @@ func warnings(o Objects, doc policyDocument, features feature.Settings, reads ma
 	if !features.Excludes("kube-system") {
 		found = append(found, &strict.Error{Source: FeaturesName, Path: "excludedNamespaces", Message: "lacks kube-system, which the default has: what the cluster itself needs is looked at too"})
 	}
+	return found
+}
+
+// insecurities lists the settings that take protection away, whatever they are
+// for. They are warned of, and leave a trace whenever they come into force.
+func insecurities(doc policyDocument, features feature.Settings) strict.Errors {
+	var found strict.Errors
+	for i, rule := range doc.rules {
+		at := fmt.Sprintf("%s[%d].with", policyKey, i)
+		if rule.With[modeKey] == string(verify.InsecureValidateOnly) {
+			found.Add(at+".mode", "what was verified is not pinned, so that something else may run")
+		}
+		switch rule.With["verificationLevel"] {
+		case notation.Permissive:
+			found.Add(at+".verificationLevel", "permissive is insecure: signatures are accepted that have expired, whose certificates have expired, or were revoked")
+		case notation.Audit:
+			found.Add(at+".verificationLevel", "audit is insecure: signatures of anybody at all are accepted, and no more than noted")
+		}
+	}
+	for i, v := range doc.validators {
+		if v.Settings["insecureSkipRevocation"] == true {
+			found.Add(fmt.Sprintf("%s[%d].insecureSkipRevocation", validatorsKey, i), "signatures are accepted whose certificates were revoked")
+		}
+	}
+	for i, r := range doc.registries {
+		if r.Insecure {
+			found.Add(fmt.Sprintf("%s[%d].insecure", registriesKey, i), "whoever is on the way to %s can read and change what it says", r.Host)
+		}
+	}
+	found = found.From(PolicyName)
 	if features.Webhook.FailurePolicy == feature.Ignore {
 		found = append(found, &strict.Error{Source: FeaturesName, Path: "webhook.failurePolicy", Message: "Ignore admits everything while the webhook cannot be reached"})
 	}
@@ -67,9 +93,6 @@ func ruleWarnings(doc policyDocument) strict.Errors {
 	for i, rule := range doc.rules {
 		patterns[i] = policy.Rule{Pattern: rule.Pattern, Namespaces: rule.Namespaces}
 		at := fmt.Sprintf("%s[%d]", policyKey, i)
-		if rule.With[modeKey] == string(verify.InsecureValidateOnly) {
-			found.Add(at+".with.mode", "what was verified is not pinned, so that something else may run")
-		}
 		if name, _, _ := strings.Cut(rule.Pattern, ":"); strings.Contains(name, ".") && !strings.ContainsAny(name, "*@{") && !strings.Contains(rule.Pattern, "/") {
 			found.Add(at+".pattern", "means an image %q of Docker Hub; for a registry write %q", "library/"+name, name+"/*:*")
 		}

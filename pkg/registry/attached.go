@@ -21,6 +21,9 @@ const (
 	Envelope
 	// Bundle is a Sigstore bundle around either.
 	Bundle
+	// JWS and COSE are the forms of signatures of the Notary Project.
+	JWS
+	COSE
 )
 
 // Candidate is a signature or an attestation that was found beside an image,
@@ -28,7 +31,7 @@ const (
 // changed.
 type Candidate struct {
 	Kind Kind
-	// Payload is what was signed, the envelope, or the bundle; it has the
+	// Payload is what was signed, the envelope, or the bundle, whole; it has the
 	// digest that the manifest says.
 	Payload []byte
 	// Base64Signature is the signature over a payload in the simple signing
@@ -48,6 +51,9 @@ type Wanted struct {
 	Signature string
 	// Attestations are predicate types that are wanted besides.
 	Attestations []string
+	// NotaryProject has signatures of the Notary Project looked for, and nothing
+	// else.
+	NotaryProject bool
 }
 
 // predicate tells whether a predicate type is wanted that somebody claims.
@@ -87,7 +93,7 @@ type finding struct {
 // Attached yields what is attached to the reference's digest, place by place, in
 // the order in which it is probably found soonest, and asks no further when the
 // loop ends: .sig and .att tags, OCI 1.1 referrers, and the tag that stands in
-// for those. The reference must have a digest. An error is a *validator.Error
+// for those. Signatures of the Notary Project are in the last two only. The reference must have a digest. An error is a *validator.Error
 // and says that one place could not be read, at least in part; others follow.
 // What was yielded is paid for until the loop ends.
 func (a *Access) Attached(ctx context.Context, ref image.Reference, want Wanted) iter.Seq2[[]Candidate, error] {

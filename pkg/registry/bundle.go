@@ -121,6 +121,10 @@ func (s *search) fetchReferrer(ctx context.Context, d layer) ([]Candidate, *laye
 	if err != nil {
 		return nil, nil, validator.Errorf(validator.MalformedSignature, "%s: the manifest %s is malformed: %w", s.bundles(), d.Digest, err)
 	}
+	if s.want.NotaryProject {
+		l, err := s.notaryLayer(d, m)
+		return nil, l, err
+	}
 	switch cmp.Or(m.ArtifactType, m.Config.MediaType) {
 	case referringSignatures:
 		candidates, err := s.accounted(ctx, got, signatureForm)
@@ -183,7 +187,7 @@ func (s *search) fetchBundle(ctx context.Context, l layer) ([]Candidate, error) 
 	if err != nil {
 		return nil, err
 	}
-	return []Candidate{{Kind: Bundle, Payload: content}}, nil
+	return []Candidate{{Kind: kindOf(l.MediaType), Payload: content}}, nil
 }
 
 // manifest fetches a manifest by its digest.

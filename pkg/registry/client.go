@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/memo"
 )
 
 const (
@@ -36,9 +38,9 @@ type Client struct {
 	limits   Limits
 	budget   *budget
 	timeout  time.Duration
-	pings    *memo[*transport.Challenge]
-	sessions *memo[*session]
-	habits   *memo[habit]
+	pings    *memo.Memo[*transport.Challenge]
+	sessions *memo.Memo[*session]
+	habits   *memo.Memo[habit]
 
 	renewAfter time.Duration
 }
@@ -62,10 +64,10 @@ func New(options Options) (*Client, error) {
 		limits:  options.Limits,
 		budget:  newBudget(options.Limits),
 		timeout: options.Timeout,
-		pings:   newMemo[*transport.Challenge](maxPings, openingBound),
+		pings:   memo.New[*transport.Challenge](maxPings, openingBound),
 		// Opening a session may include a ping.
-		sessions: newMemo[*session](maxSessions, 2*openingBound),
-		habits:   newMemo[habit](maxForms, openingBound),
+		sessions: memo.New[*session](maxSessions, 2*openingBound),
+		habits:   memo.New[habit](maxForms, openingBound),
 
 		renewAfter: renewAfter,
 	}, nil

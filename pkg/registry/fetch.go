@@ -39,8 +39,8 @@ func (a *Access) ask(ctx context.Context, t target, q question) (*answer, error)
 	if err != nil || got.foreign || got.status != http.StatusUnauthorized || time.Since(s.opened) < a.client.renewAfter {
 		return got, err
 	}
-	a.client.sessions.forget(a.sessionKey(t))
-	a.client.pings.forget(t.host)
+	a.client.sessions.Forget(a.sessionKey(t))
+	a.client.pings.Forget(t.host)
 	if s, err = a.session(ctx, t); err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (g *guard) admit(req *http.Request) (*url.URL, error) {
 		return nil, &refusal{"it redirects too often"}
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return nil, &refusal{"it redirects to something that is neither HTTP nor HTTPS"}
-	case req.URL.Scheme == "http" && !insecure:
+	case req.URL.Scheme == "http" && !insecure && !selfProving(req.Context()):
 		return nil, &refusal{"it can only be reached by plain HTTP; " + allowInsecure}
 	case req.Response != nil && req.Body != nil && req.Body != http.NoBody && req.URL.Host != req.Response.Request.URL.Host:
 		// The body of a token request holds credentials.

@@ -31,10 +31,13 @@ func (s *search) stages() [][]place {
 	api := place{look: s.listed, habits: s.habits(inBundles, byAPI)}
 	fallback := place{look: s.fallback, habits: s.habits(inBundles, byFallback)}
 	first, second := api, fallback
-	if h, _ := s.access.client.habits.peek(s.target.host); h == byFallback {
+	if h, _ := s.access.client.habits.Peek(s.target.host); h == byFallback {
 		first, second = fallback, api
 	}
-	switch h, _ := s.access.client.habits.peek(s.repositoryKey()); h {
+	if s.want.NotaryProject {
+		return [][]place{{first}, {second}}
+	}
+	switch h, _ := s.access.client.habits.Peek(s.repositoryKey()); h {
 	case inTags:
 		return [][]place{tags, {first}, {second}}
 	case inBundles:
@@ -52,6 +55,9 @@ func (s *search) tags(f form) place {
 }
 
 func (s *search) habits(repository, registry habit) map[string]habit {
+	if s.want.NotaryProject {
+		return map[string]habit{s.target.host: registry} // the other is about Sigstore's
+	}
 	return map[string]habit{s.repositoryKey(): repository, s.target.host: registry}
 }
 
@@ -61,6 +67,6 @@ func (s *search) repositoryKey() string { return s.target.host + "/" + s.target.
 // learn remembers a place that had what was looked for.
 func (s *search) learn(p place) {
 	for key, h := range p.habits {
-		s.access.client.habits.put(key, h, habitLifetime)
+		s.access.client.habits.Put(key, h, habitLifetime)
 	}
 }

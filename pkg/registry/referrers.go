@@ -34,6 +34,9 @@ var indexTypes = string(types.OCIImageIndex) + ", " + string(types.DockerManifes
 func (s *search) listed(ctx context.Context) ([]Candidate, error) {
 	var all []layer
 	q := question{method: http.MethodGet, path: "referrers/" + string(s.ref.Digest()), accept: string(types.OCIImageIndex), limit: s.limits.ManifestBytes}
+	if s.want.NotaryProject {
+		q.query = url.Values{"artifactType": {string(notarySignature)}}.Encode()
+	}
 	for range maxPages {
 		got, err := s.access.ask(ctx, s.target, q)
 		if err != nil {
@@ -96,7 +99,12 @@ func (s *search) fallback(ctx context.Context) ([]Candidate, error) {
 }
 
 // bundles names what is looked for in messages.
-func (s *search) bundles() string { return "the bundles of " + s.ref.String() }
+func (s *search) bundles() string {
+	if s.want.NotaryProject {
+		return "the signatures of " + s.ref.String()
+	}
+	return "the bundles of " + s.ref.String()
+}
 
 // descriptors are those of the answer that may be bundles that are wanted.
 func (s *search) descriptors(got *answer) ([]layer, error) {
@@ -111,7 +119,7 @@ func (s *search) descriptors(got *answer) ([]layer, error) {
 	}
 	var found []layer
 	for _, d := range i.Manifests.list {
-		if !relevant(d.ArtifactType) || !s.want.predicate(d.Annotations[bundlePredicate]) {
+		if !s.relevant(d) {
 			continue
 		}
 		if !validDigest(d.Digest) {
@@ -122,15 +130,21 @@ func (s *search) descriptors(got *answer) ([]layer, error) {
 	return found, nil
 }
 
-// relevant tells whether a manifest of that artifact type can hold what is
-// looked for. Some clients and registries take the type of the empty config for
-// it, or none: then the manifest itself will tell.
-func relevant(artifactType types.MediaType) bool {
-	switch artifactType {
-	case "", emptyConfig, referringSignatures, referringAttestations:
-		return true
+// relevant tells whether a manifest can hold what is looked for. Some clients and
+// registries take the type of the empty config for its artifact type, or none:
+// then the manifest itself will tell.
+func (s *search) relevant(d layer) bool {
+	if s.want.NotaryProject {
+		return d.ArtifactType == notarySignature || d.ArtifactType == ""
 	}
-	return isBundle(artifactType)
+	switch d.ArtifactType {
+	case "", emptyConfig, referringSignatures, referringAttestations:
+	default:
+		if !isBundle(d.ArtifactType) {
+			return false
+		}
+	}
+	return s.want.predicate(d.Annotations[bundlePredicate])
 }
 
 func isBundle(mediaType types.MediaType) bool {

@@ -63,7 +63,7 @@ func (a *Access) sessionKey(t target) string {
 
 // session returns the open session for a repository, or opens one.
 func (a *Access) session(ctx context.Context, t target) (*session, error) {
-	s, err := a.client.sessions.get(ctx, a.sessionKey(t), func(ctx context.Context) (*session, time.Duration, error) {
+	s, err := a.client.sessions.Get(ctx, a.sessionKey(t), func(ctx context.Context) (*session, time.Duration, error) {
 		return a.open(ctx, t)
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 // ping asks a registry, once, how it wants to be spoken to. OCI distribution
 // specification, section "Determining Support".
 func (c *Client) ping(ctx context.Context, t target) (*transport.Challenge, error) {
-	return c.pings.get(ctx, t.host, func(ctx context.Context) (*transport.Challenge, time.Duration, error) {
+	return c.pings.Get(ctx, t.host, func(ctx context.Context) (*transport.Challenge, time.Duration, error) {
 		ctx, closeAccount := c.budget.open(ctx)
 		defer closeAccount()
 		challenge, err := transport.Ping(ctx, t.registry, c.guard)

@@ -40,16 +40,31 @@ func newAuthority(anchors, intermediates []*x509.Certificate) *Authority {
 	return a
 }
 
-// parseAnchors reads certificates that are to be trusted: those of certification
+// ParseAnchors reads certificates that are to be trusted: those of certification
 // authorities, or one that a signer has issued to itself.
-func parseAnchors(text []byte) ([]*x509.Certificate, error) {
+func ParseAnchors(text []byte) ([]*x509.Certificate, error) {
 	certificates, err := parseCertificates(text)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range certificates {
 		if !isAuthority(c) && !selfSigned(c) {
-			return nil, fmt.Errorf("holds the certificate of a signer, %q, which can be no trust root; give that of the authority that issued it, or its public key as key", c.Subject)
+			return nil, fmt.Errorf("holds the certificate of a signer, %q, which can be no trust root; give that of the authority that issued it", c.Subject)
+		}
+	}
+	return certificates, nil
+}
+
+// ParseTimestampRoots reads the certificates that timestamp authorities lead to:
+// root certificates, as the Notary Project demands.
+func ParseTimestampRoots(text []byte) ([]*x509.Certificate, error) {
+	certificates, err := parseCertificates(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range certificates {
+		if !isAuthority(c) || !selfSigned(c) {
+			return nil, fmt.Errorf("holds %q, which is not the root certificate of a timestamp authority", c.Subject)
 		}
 	}
 	return certificates, nil

@@ -69,7 +69,7 @@ func LoadRoots(path string, configs []RootConfig, source Source) ([]Root, strict
 	var roots []Root
 	for i, config := range configs {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if err := checkName(config.Name, roots); err != nil {
+		if err := CheckName(config.Name, roots); err != nil {
 			errs.Add(at+".name", "%v", err)
 		}
 		root, bad := loadRoot(at, config, source)
@@ -119,7 +119,7 @@ func loadRoot(path string, config RootConfig, source Source) (Root, strict.Error
 // loadAuthority reads the certificates of a root's own authority.
 func loadAuthority(path string, config RootConfig, source Source) (Loaded[*Authority], strict.Errors) {
 	missing := Loaded[*Authority]{Value: &Authority{}}
-	anchors, err := Load(path+".cert", config.Cert, source, parseAnchors)
+	anchors, err := Load(path+".cert", config.Cert, source, ParseAnchors)
 	if err != nil {
 		return missing, strict.Errors{err}
 	}
@@ -152,7 +152,9 @@ func sameCertificates(a, b Root) bool {
 	return a.ByCertificate() && a.Unavailable == nil && b.Unavailable == nil && identityA == identityB && authorityA == authorityB
 }
 
-func checkName(name string, earlier []Root) error {
+// CheckName tells whether a trust root can have the name beside those that stand
+// before it.
+func CheckName(name string, earlier []Root) error {
 	switch {
 	case name == "":
 		return errors.New("is missing")

@@ -31,6 +31,9 @@ type Result struct {
 	// Signers names who made those signatures, for people: a trust root, and the
 	// key or the certificate's subject and issuer.
 	Signers []string
+	// Warnings say what is wrong with the signatures, and was let pass because the
+	// rule has it so, in words for people.
+	Warnings []string
 	// Expires is when the earliest of the certificates or metadata expires
 	// that the result relies on; zero if none does.
 	Expires time.Time

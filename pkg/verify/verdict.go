@@ -63,6 +63,9 @@ type ImageVerdict struct {
 	TrustRoots []string
 	// Signers names who signed for them, for people.
 	Signers []string
+	// Warnings say what is wrong with their signatures, and was let pass because
+	// the rule has it so, for people.
+	Warnings []string
 	// Rule is the rule that applied; nil if none did.
 	Rule *Rule
 	// Unchanged tells that the object already had the image before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -173,6 +174,9 @@ func (v *ImageVerdict) conclude(result validator.Result, err error) {
 		v.Outcome = Trusted
 		v.Digest, v.TrustRoots, v.Signers, v.Cached = result.Digest, result.TrustRoots, result.Signers, result.Cached
 		v.Message = "a trusted signature was verified"
+		if v.Warnings = result.Warnings; len(v.Warnings) > 0 {
+			v.Message = "a signature was verified in a weaker way than it should be: " + strings.Join(v.Warnings, "; ")
+		}
 	}
 }
 

@@ -47,6 +47,13 @@ func newKeylessSystem(tb testing.TB, others int, options ...registrytest.Option)
 // systemFor is a system without its registry, which is at the host.
 func systemFor(tb testing.TB, sigstore *sigstoretest.Sigstore, host string, roots []fields) *system {
 	tb.Helper()
+	return systemOf(tb, host, fields{"type": "cosign", "host": fields{"trustedRoot": string(sigstore.TrustedRoot(tb))}, "trustRoots": roots}, fields{"trustRoot": "*", "threshold": 1})
+}
+
+// systemOf is one with this validator, and one rule that has these settings.
+func systemOf(tb testing.TB, host string, validator, with fields) *system {
+	tb.Helper()
+	validator["name"] = "default"
 	text := func(v any) string {
 		out, err := yaml.Marshal(v)
 		if err != nil {
@@ -55,8 +62,8 @@ func systemFor(tb testing.TB, sigstore *sigstoretest.Sigstore, host string, root
 		return string(out)
 	}
 	built := config.NewBuilder(cache.New(cache.Options{})).Build(configuration(map[string]string{
-		"validators": text([]fields{{"name": "default", "type": "cosign", "host": fields{"trustedRoot": string(sigstore.TrustedRoot(tb))}, "trustRoots": roots}}),
-		"policy":     text([]fields{{"pattern": host + "/*:*", "with": fields{"trustRoot": "*", "threshold": 1}}}),
+		"validators": text([]fields{validator}),
+		"policy":     text([]fields{{"pattern": host + "/*:*", "with": with}}),
 		"registries": text([]fields{{"host": host, "insecure": true}}),
 	}))
 	if len(built.Errors) > 0 {

@@ -27,6 +27,8 @@ var upward = map[string][]string{
 	"pkg/registry/cloud":         {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/verify", "pkg/config"},
 	"pkg/validator/notaryv1":     {"pkg/policy", "pkg/workload", "pkg/verify", "pkg/config", "pkg/cache", "pkg/validator/builtin"},
 	"pkg/validator/notaryv1/dct": {"pkg/registry", "pkg/policy", "pkg/workload", "pkg/verify", "pkg/config"},
+	"pkg/validator/notation":     {"pkg/policy", "pkg/workload", "pkg/verify", "pkg/config", "pkg/cache", "pkg/validator/builtin"},
+	"pkg/memo":                   {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/feature":                {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/cache":                  {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/verify":                 {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/validator/builtin"},

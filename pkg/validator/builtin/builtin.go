@@ -17,6 +17,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/cosign"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/notation"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 )
 
@@ -47,6 +48,8 @@ type Dependencies struct {
 	Keychain authn.Keychain
 	// Notaries is what is known of notary servers' repositories; nil for nothing.
 	Notaries *notaryv1.State
+	// Revocations is what is known of revoked certificates; nil for nothing.
+	Revocations *notation.State
 	// Now is the clock that the expiry of trust data is judged by; time.Now if
 	// nil.
 	Now func() time.Time
@@ -61,6 +64,7 @@ var constructors = map[string]Constructor{
 	static.Type:   newStatic,
 	cosign.Type:   newCosign,
 	notaryv1.Type: newNotaryV1,
+	notation.Type: newNotation,
 }
 
 // Lookup finds the constructor of a type.
@@ -85,13 +89,7 @@ func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured,
 	open := func(settings strict.Object, config registry.AccessConfig) (cosign.Access, strict.Errors) {
 		var errs strict.Errors
 		through, errs = deps.access("", settings, config)
-		return func(ctx context.Context, who validator.Identity) (cosign.Registry, error) {
-			as, err := through.as(ctx, who)
-			if err != nil {
-				return nil, err // and not an interface that holds a nil pointer
-			}
-			return as, nil
-		}, errs
+		return reach[cosign.Registry](through), errs
 	}
 	v, errs := cosign.New(settings, cosign.Dependencies{Trust: deps.Trust, Open: open})
 	if len(errs) > 0 {
@@ -108,13 +106,7 @@ func newNotaryV1(_ string, settings strict.Object, deps Dependencies) (Configure
 	open := func(server string, settings strict.Object, config registry.AccessConfig) (notaryv1.Access, strict.Errors) {
 		var errs strict.Errors
 		through, errs = deps.access(server, settings, config)
-		return func(ctx context.Context, who validator.Identity) (notaryv1.Server, error) {
-			as, err := through.as(ctx, who)
-			if err != nil {
-				return nil, err
-			}
-			return as, nil
-		}, errs
+		return reach[notaryv1.Server](through), errs
 	}
 	needs := notaryv1.Dependencies{Trust: deps.Trust, Open: open, State: deps.Notaries, Now: deps.Now}
 	if needs.State == nil {
@@ -134,6 +126,47 @@ func newNotaryV1(_ string, settings strict.Object, deps Dependencies) (Configure
 		}
 		return bound, bound, nil
 	}}, nil
+}
+
+func newNotation(_ string, settings strict.Object, deps Dependencies) (Configured, strict.Errors) {
+	var through *access
+	open := func(settings strict.Object, config registry.AccessConfig) (notation.Access, strict.Errors) {
+		var errs strict.Errors
+		through, errs = deps.access("", settings, config)
+		return reach[notation.Registry](through), errs
+	}
+	needs := notation.Dependencies{Trust: deps.Trust, Open: open, Revocation: deps.Registry.Revocation(), State: deps.Revocations}
+	if needs.State == nil {
+		needs.State = notation.NewState()
+	}
+	v, errs := notation.New(settings, needs)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return configured{access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+		bound, errs := v.Bind(with)
+		return bound, v, errs
+	}}, nil
+}
+
+// What the validators need of registries is what there is.
+var (
+	_ cosign.Registry   = (*registry.Access)(nil)
+	_ notaryv1.Server   = (*registry.Access)(nil)
+	_ notation.Registry = (*registry.Access)(nil)
+)
+
+// reach gives what somebody sees of registries through an access, as a validator
+// needs it.
+func reach[Registry any](through *access) func(context.Context, validator.Identity) (Registry, error) {
+	return func(ctx context.Context, who validator.Identity) (Registry, error) {
+		as, err := through.as(ctx, who)
+		if err != nil {
+			var none Registry
+			return none, err
+		}
+		return any(as).(Registry), nil
+	}
 }
 
 // resolver resolves tags with the validator's access to registries.

@@ -15,7 +15,7 @@ import (
 
 func TestEveryTypeThatIsListedIsFoundAndRefusesAnEmptyConfiguration(t *testing.T) {
 	t.Parallel()
-	if diff := cmp.Diff([]string{"cosign", "notaryv1", "static"}, builtin.Types()); diff != "" {
+	if diff := cmp.Diff([]string{"cosign", "notaryv1", "notation", "static"}, builtin.Types()); diff != "" {
 		t.Error(diff)
 	}
 	client, err := registry.New(registry.Options{})

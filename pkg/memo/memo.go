@@ -1,4 +1,5 @@
-package registry
+// Package memo remembers what was costly to find out.
+package memo
 
 import (
 	"context"
@@ -10,13 +11,13 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
-// memo remembers what was costly to find out, for as long as each answer says,
+// Memo remembers what was costly to find out, for as long as each answer says,
 // the most recently used ones only. Concurrent callers for one key share one
 // flight; it outlives the caller who started it, and errors are not kept.
 //
 // (golang-lru's own expirable variant starts a goroutine that never ends, one
 // per configuration reload.)
-type memo[V any] struct {
+type Memo[V any] struct {
 	entries *lru.Cache[string, entry[V]]
 	flights singleflight.Group
 	bound   time.Duration
@@ -28,19 +29,19 @@ type entry[V any] struct {
 	expires time.Time
 }
 
-// newMemo makes a memo of that many entries whose flights take at most bound.
-func newMemo[V any](size int, bound time.Duration) *memo[V] {
+// New makes a memo of that many entries whose flights take at most bound.
+func New[V any](size int, bound time.Duration) *Memo[V] {
 	entries, err := lru.New[string, entry[V]](size)
 	if err != nil {
 		panic(err) // a size that is not positive
 	}
-	return &memo[V]{entries: entries, bound: bound, now: time.Now}
+	return &Memo[V]{entries: entries, bound: bound, now: time.Now}
 }
 
-// get returns what is known for the key, or else what fill finds out together
+// Get returns what is known for the key, or else what fill finds out together
 // with how long that holds.
-func (m *memo[V]) get(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (V, error) {
-	if v, ok := m.peek(key); ok {
+func (m *Memo[V]) Get(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (V, error) {
+	if v, ok := m.Peek(key); ok {
 		return v, nil
 	}
 	flight := m.flights.DoChan(key, func() (any, error) {
@@ -58,21 +59,22 @@ func (m *memo[V]) get(ctx context.Context, key string, fill func(context.Context
 	}
 }
 
-func (m *memo[V]) peek(key string) (V, bool) {
+// Peek returns what is known for the key, if anything is.
+func (m *Memo[V]) Peek(key string) (V, bool) {
 	e, ok := m.entries.Get(key)
 	return e.value, ok && m.now().Before(e.expires)
 }
 
 // fly is one flight. It recovers, since a panic in a flight would end the
 // process.
-func (m *memo[V]) fly(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (v V, err error) {
+func (m *Memo[V]) fly(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (v V, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = validator.Errorf(validator.Internal, "an internal error prevented talking to the registry (panic: %v)", p)
+			err = validator.Errorf(validator.Internal, "it failed because of an internal error (panic: %v)", p)
 		}
 	}()
 	// Another flight may have landed between the caller's look and this one.
-	if v, ok := m.peek(key); ok {
+	if v, ok := m.Peek(key); ok {
 		return v, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.bound)
@@ -84,10 +86,10 @@ func (m *memo[V]) fly(ctx context.Context, key string, fill func(context.Context
 	return v, err
 }
 
-// put remembers a value.
-func (m *memo[V]) put(key string, v V, lifetime time.Duration) {
+// Put remembers a value.
+func (m *Memo[V]) Put(key string, v V, lifetime time.Duration) {
 	m.entries.Add(key, entry[V]{value: v, expires: m.now().Add(lifetime)})
 }
 
-// forget drops what is known for the key.
-func (m *memo[V]) forget(key string) { m.entries.Remove(key) }
+// Forget drops what is known for the key.
+func (m *Memo[V]) Forget(key string) { m.entries.Remove(key) }

@@ -1,4 +1,4 @@
-package registry
+package memo
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 func TestMemoSharesOneFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m, fills := newMemo[int](8, time.Minute), atomic.Int32{}
+		m, fills := New[int](8, time.Minute), atomic.Int32{}
 		fill := func(context.Context) (int, time.Duration, error) {
 			time.Sleep(time.Second)
 			return int(fills.Add(1)), time.Hour, nil
@@ -23,18 +23,18 @@ func TestMemoSharesOneFlight(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				if v, err := m.get(t.Context(), "k", fill); v != 1 || err != nil {
+				if v, err := m.Get(t.Context(), "k", fill); v != 1 || err != nil {
 					t.Errorf("got %d, %v", v, err)
 				}
 			})
 		}
 		wg.Wait()
 		time.Sleep(time.Hour)
-		if v, _ := m.get(t.Context(), "k", fill); v != 2 {
+		if v, _ := m.Get(t.Context(), "k", fill); v != 2 {
 			t.Errorf("after its lifetime: %d", v)
 		}
-		m.forget("k")
-		if v, _ := m.get(t.Context(), "k", fill); v != 3 {
+		m.Forget("k")
+		if v, _ := m.Get(t.Context(), "k", fill); v != 3 {
 			t.Errorf("after it was forgotten: %d", v)
 		}
 	})
@@ -44,7 +44,7 @@ func TestMemoSharesOneFlight(t *testing.T) {
 func TestMemoOutlivesTheCallerWhoStarted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo[int](8, time.Minute)
+		m := New[int](8, time.Minute)
 		fill := func(ctx context.Context) (int, time.Duration, error) {
 			select {
 			case <-time.After(2 * time.Second):
@@ -57,12 +57,12 @@ func TestMemoOutlivesTheCallerWhoStarted(t *testing.T) {
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := m.get(hasty, "k", fill); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := m.Get(hasty, "k", fill); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("the hasty caller got %v", err)
 			}
 		})
 		synctest.Wait()
-		if v, err := m.get(t.Context(), "k", fill); v != 7 || err != nil {
+		if v, err := m.Get(t.Context(), "k", fill); v != 7 || err != nil {
 			t.Errorf("the patient caller got %d, %v", v, err)
 		}
 		wg.Wait()
@@ -72,19 +72,19 @@ func TestMemoOutlivesTheCallerWhoStarted(t *testing.T) {
 func TestMemoForgetsFailuresAndSurvivesPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo[int](8, time.Minute)
-		_, err := m.get(t.Context(), "k", func(ctx context.Context) (int, time.Duration, error) {
+		m := New[int](8, time.Minute)
+		_, err := m.Get(t.Context(), "k", func(ctx context.Context) (int, time.Duration, error) {
 			<-ctx.Done() // its own bound
 			return 0, 0, ctx.Err()
 		})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("want the flight's own bound, got %v", err)
 		}
-		_, err = m.get(t.Context(), "k", func(context.Context) (int, time.Duration, error) { panic("boom") })
+		_, err = m.Get(t.Context(), "k", func(context.Context) (int, time.Duration, error) { panic("boom") })
 		if validator.AsError(err).Reason != validator.Internal {
 			t.Errorf("want Internal, got %v", err)
 		}
-		v, err := m.get(t.Context(), "k", func(context.Context) (int, time.Duration, error) { return 1, time.Hour, nil })
+		v, err := m.Get(t.Context(), "k", func(context.Context) (int, time.Duration, error) { return 1, time.Hour, nil })
 		if v != 1 || err != nil {
 			t.Errorf("got %d, %v", v, err)
 		}

@@ -1,0 +1,210 @@
+package notation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/notaryproject/notation-core-go/signature"
+	"github.com/notaryproject/notation-go"
+	"github.com/notaryproject/notation-go/verifier"
+	"github.com/notaryproject/notation-go/verifier/trustpolicy"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+)
+
+// verify tells whether a trust root accepts a signature.
+func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*accepted, *validator.Error) {
+	switch {
+	case image.Digest(c.target.Digest) != t.digest:
+		return nil, validator.Errorf(validator.DigestMismatch, "a signature by %s is for %s", quoted(c), validator.Quote(string(c.target.Digest)))
+	case c.signer.SignedAttributes.SigningScheme != signature.SigningSchemeX509:
+		return nil, validator.Errorf(validator.InvalidTrustData, "a signature by %s is made under the signing scheme %q, which is not supported; it must be %q",
+			quoted(c), c.signer.SignedAttributes.SigningScheme, signature.SigningSchemeX509)
+	}
+	if failure := c.checkAttributes(); failure != nil {
+		return nil, failure
+	}
+	inquiry := &inquiry{state: t.state, client: t.revocation, skip: t.skipRevocation, trusted: c.leadsTo(root.anchors)}
+	v, err := verifier.NewWithOptions(policyOf(root, t.level, t.timestamps), root, nil, verifier.VerifierOptions{
+		RevocationCodeSigningValidator:  inquiry.of(signers),
+		RevocationTimestampingValidator: inquiry.of(timestampAuthorities),
+	})
+	if err != nil {
+		return nil, validator.Errorf(validator.Internal, "the trust root %q cannot be used: %w", root.Name, err)
+	}
+	target := ocispec.Descriptor{MediaType: c.target.MediaType, Digest: digest.Digest(t.digest), Size: c.target.Size}
+	outcome, err := v.Verify(ctx, target, c.envelope, notation.VerifierVerifyOptions{
+		ArtifactReference:  scope + "@" + string(t.digest),
+		SignatureMediaType: c.mediaType,
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, validator.AsError(ctx.Err())
+	case err != nil:
+		return nil, diagnose(c, root, outcome, inquiry, err)
+	case outcome == nil || outcome.EnvelopeContent == nil:
+		return nil, validator.Errorf(validator.Internal, "nothing was verified")
+	}
+	return &accepted{
+		Signed:    trust.Signed{Root: root.Name, Signer: c.who(), Key: trust.KeyID(c.leaf().RawSubjectPublicKeyInfo)},
+		trusted:   authentic(outcome),
+		tolerated: tolerated(c, outcome),
+		expires:   t.expiry(c, root),
+	}, nil
+}
+
+// checkAttributes refuses what whoever verifies must understand, and we do not.
+// The library leaves that to plugins, which are programs that it would execute.
+func (c *candidate) checkAttributes() *validator.Error {
+	for _, attribute := range c.signer.SignedAttributes.ExtendedAttributes {
+		switch {
+		case attribute.Key == verifier.HeaderVerificationPlugin:
+			return validator.Errorf(validator.InvalidTrustData, "a signature by %s can only be verified with the plugin %s, and plugins are never executed here",
+				quoted(c), validator.Quote(fmt.Sprint(attribute.Value)))
+		case attribute.Critical:
+			return validator.Errorf(validator.InvalidTrustData, "a signature by %s has the critical attribute %s, which is not known here", quoted(c), validator.Quote(fmt.Sprint(attribute.Key)))
+		}
+	}
+	return nil
+}
+
+// quoted names the signer in a message.
+func quoted(c *candidate) string { return validator.Quote(c.who()) }
+
+// diagnose says why the library does not accept a signature.
+func diagnose(c *candidate, root signerRoot, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
+	failed := trustpolicy.ValidationType("")
+	if outcome != nil {
+		for _, r := range outcome.VerificationResults {
+			if r.Error != nil && r.Action == trustpolicy.ActionEnforce {
+				failed = r.Type
+			}
+		}
+	}
+	switch {
+	case asked.revoked != "":
+		return validator.Errorf(validator.Revoked, "a signature by %s counts no more: %s", quoted(c), asked.revoked)
+	case asked.unknown != "":
+		return validator.Errorf(validator.TrustDataUnavailable, "it cannot be found out whether the certificates of %s were revoked: %s; "+
+			"where nothing can be asked, insecureSkipRevocation: true of the validator leaves that out", quoted(c), asked.unknown)
+	}
+	switch failed {
+	case trustpolicy.TypeAuthenticity:
+		return validator.Errorf(validator.UntrustedSigner, "a signature is by %s, who is not among the trustedIdentities", quoted(c))
+	case trustpolicy.TypeExpiry:
+		return validator.Errorf(validator.Expired, "a signature by %s was valid until %s", quoted(c), c.signer.SignedAttributes.Expiry.UTC().Format(time.RFC3339))
+	case trustpolicy.TypeAuthenticTimestamp:
+		return undated(c, root, cause)
+	case trustpolicy.TypeIntegrity:
+		return validator.Errorf(validator.MalformedSignature, "a signature that claims to be by %s is not: %s", quoted(c), validator.Quote(cause.Error()))
+	}
+	return validator.Errorf(validator.InvalidTrustData, "a signature by %s does not hold: %s", quoted(c), validator.Quote(cause.Error()))
+}
+
+// undated says why it is not known that a certificate was valid when it was used.
+func undated(c *candidate, root signerRoot, cause error) *validator.Error {
+	now, missing := time.Now(), ""
+	switch {
+	case len(c.signer.UnsignedAttributes.TimestampSignature) == 0:
+		missing = "has no timestamp"
+	case !root.stamped():
+		missing = "has a timestamp, of which the trust root knows no authority (tsCert)"
+	}
+	for _, certificate := range c.chain {
+		if missing != "" && (now.After(certificate.NotAfter) || now.Before(certificate.NotBefore)) {
+			return validator.Errorf(validator.Expired, "a signature by %s %s, and the certificate of %s was valid from %s to %s only", quoted(c), missing,
+				validator.Quote(certificate.Subject.String()), certificate.NotBefore.UTC().Format(time.RFC3339), certificate.NotAfter.UTC().Format(time.RFC3339))
+		}
+	}
+	if len(c.signer.UnsignedAttributes.TimestampSignature) == 0 {
+		return validator.Errorf(validator.InvalidTrustData, "a signature by %s comes without a timestamp, which the rule demands; sign with one (notation sign --timestamp-url), or have verifyTimestamp: afterCertExpiry set for the rule", quoted(c))
+	}
+	return validator.Errorf(validator.InvalidTrustData, "the timestamp of a signature by %s does not hold: %s", quoted(c), validator.Quote(cause.Error()))
+}
+
+// tolerated says what is wrong with a signature that is accepted all the same.
+func tolerated(c *candidate, outcome *notation.VerificationOutcome) (wrong []string) {
+	for _, r := range outcome.VerificationResults {
+		if r.Error == nil {
+			continue
+		}
+		var untrusted *signature.SignatureAuthenticityError
+		what := validator.Quote(r.Error.Error())
+		if errors.As(r.Error, &untrusted) {
+			what = "nobody who is trusted vouches for that certificate"
+		}
+		wrong = append(wrong, fmt.Sprintf("of a signature by %s, the %s is not verified: %s", quoted(c), aspects[r.Type], what))
+	}
+	return wrong
+}
+
+// authentic tells whether the signer is trusted, and not just let pass.
+func authentic(outcome *notation.VerificationOutcome) bool {
+	for _, r := range outcome.VerificationResults {
+		if r.Type == trustpolicy.TypeAuthenticity {
+			return r.Error == nil
+		}
+	}
+	return false
+}
+
+// aspects names what is verified.
+var aspects = map[trustpolicy.ValidationType]string{
+	trustpolicy.TypeIntegrity:          "integrity",
+	trustpolicy.TypeAuthenticity:       "signer",
+	trustpolicy.TypeAuthenticTimestamp: "time",
+	trustpolicy.TypeExpiry:             "expiry",
+	trustpolicy.TypeRevocation:         "revocation",
+}
+
+// expiry is until when a signature is accepted that is now: until it expires
+// itself, or a certificate does, if no timestamp tells when that was used.
+func (t *tally) expiry(c *candidate, root signerRoot) time.Time {
+	ends := c.signer.SignedAttributes.Expiry
+	if !root.stamped() || t.timestamps == trustpolicy.OptionAfterCertExpiry {
+		for _, certificate := range c.chain {
+			ends = earliest(ends, certificate.NotAfter)
+		}
+	}
+	if ends.Before(time.Now()) {
+		return time.Time{} // it has been tolerated
+	}
+	return ends
+}
+
+// severity orders what can be wrong with a signature by how much it says: one by
+// the right signer more than one by a stranger, and that more than one that
+// cannot be read.
+func severity(err *validator.Error) int {
+	switch {
+	case err == nil:
+		return -1
+	case err.Reason.Inconclusive():
+		return 5
+	}
+	switch err.Reason {
+	case validator.Revoked:
+		return 4
+	case validator.DigestMismatch:
+		return 3
+	case validator.Expired, validator.InvalidTrustData:
+		return 2
+	case validator.UntrustedSigner:
+		return 1
+	}
+	return 0
+}
+
+// worse is the error that says more.
+func worse(a, b *validator.Error) *validator.Error {
+	if severity(b) > severity(a) {
+		return b
+	}
+	return a
+}
