@@ -47,7 +47,7 @@ func preferred(earlier, later *rule) *rule {
 		if err != nil {
 			continue
 		}
-		if s := spelled(ref); earlier.matches.expr.MatchString(s) && later.matches.expr.MatchString(s) {
+		if s := spelled(ref); earlier.matches.match(s) && later.matches.match(s) {
 			return choose([]*rule{earlier, later}, s)
 		}
 	}
@@ -76,16 +76,25 @@ type decision struct {
 // compare has the original and ours decide about references for which they may
 // differ, keeps what would become more lenient as it was, and reports the rest.
 func (m *migration) compare() {
-	references := m.references()
-	decisions := m.decide(references)
+	before := m.decided(m.references())
+	decisions := m.decide(before)
 	for m.correct(decisions) {
-		decisions = m.decide(references)
+		decisions = m.decide(before)
 	}
 	m.report(decisions)
 }
 
+// decided are the decisions of the original.
+func (m *migration) decided(references []image.Reference) []decision {
+	all := make([]decision, len(references))
+	for i, ref := range references {
+		all[i] = decision{ref: ref, before: choose(m.rules, spelled(ref))}
+	}
+	return all
+}
+
 // decide gives the decisions after which something else is demanded.
-func (m *migration) decide(references []image.Reference) (decisions []decision) {
+func (m *migration) decide(before []decision) (decisions []decision) {
 	rules := m.written()
 	patterns := make([]policy.Rule, len(rules))
 	for i, r := range rules {
@@ -95,9 +104,8 @@ func (m *migration) decide(references []image.Reference) (decisions []decision) 
 	if len(errs) > 0 {
 		return nil // each was compiled by itself before; result says so if not
 	}
-	for _, ref := range references {
-		d := decision{ref: ref, before: choose(m.rules, spelled(ref))}
-		if match, ok := compiled.Match(ref, "default"); ok {
+	for _, d := range before {
+		if match, ok := compiled.Match(d.ref, "default"); ok {
 			d.now = rules[match.Index].origin()
 		}
 		if m.differs(d) {
@@ -158,12 +166,12 @@ func (d decision) byChance() bool {
 	_, suffix := split(d.before.original)
 	name, _ := split(d.now.original)
 	exact, err := image.Parse(name)
-	return suffix == "" && err == nil && exact.Name() == d.ref.Name() && !d.before.matches.expr.MatchString(spelled(d.ref.WithoutTag().WithDigest("")))
+	return suffix == "" && err == nil && exact.Name() == d.ref.Name() && !d.before.matches.match(spelled(d.ref.WithoutTag().WithDigest("")))
 }
 
 // grew tells whether the rule that applies now was not for the reference before.
 func (d decision) grew() bool {
-	return d.now != nil && !d.now.matches.expr.MatchString(spelled(d.ref))
+	return d.now != nil && !d.now.matches.match(spelled(d.ref))
 }
 
 // correct changes the rules so that decisions are not more lenient, each rule once
@@ -208,121 +216,4 @@ func (m *migration) keep(r *rule, ref image.Reference) bool {
 		}
 	}
 	return false
-}
-
-// report tells which references are decided differently, at the rule that decided
-// before.
-func (m *migration) report(decisions []decision) {
-	for _, r := range m.rules {
-		var less, lenient, chance examples
-		lost := false
-		for _, d := range decisions {
-			switch {
-			case d.before != r && (d.before != nil || d.now != r):
-			case m.lenient(d):
-				lenient.add(m.outcome(d), d.ref)
-			case d.byChance():
-				chance.add(m.outcome(d), d.ref)
-			default:
-				less.add(m.outcome(d), d.ref)
-				lost = lost || r.pattern == "" && r.isFor(d.ref)
-			}
-		}
-		m.reportRule(r, less, lenient, lost)
-		if len(chance) > 0 {
-			m.note(r.path+".pattern", "the name of a registry within a path, or a word within a tag, means nothing to it now: %s", chance)
-		}
-	}
-}
-
-func (m *migration) reportRule(r *rule, less, lenient examples, lost bool) {
-	at := r.path + ".pattern"
-	if len(lenient) > 0 {
-		m.lost(at, "does not keep its place among the rules, and what is demanded may be less now; write a rule for it: %s", lenient)
-	}
-	why := "patterns are matched from the first to the last character now"
-	if r.pattern == "" {
-		why = "the rule is left out, since " + r.why
-	}
-	switch {
-	case lost:
-		m.lost(at, "%s: %s", why, less)
-	case len(less) > 0:
-		m.stricter(at, "%s: %s", why, less)
-	case r.pattern == "":
-		m.note(at, "%s", why)
-	}
-	if r.pattern != "" && r.why != "" {
-		m.note(at, "is written as %q, since %s", r.pattern, r.why)
-	}
-	if kept := r.kept(); len(kept) > 0 {
-		m.note(at, "was for references with more around it too; so that none of them is decided more leniently, rules for %s are added at the end: drop those that you do not need", quoted(kept))
-	}
-}
-
-// isFor tells whether a reference is what the rule's pattern is for in the first
-// place.
-func (r *rule) isFor(ref image.Reference) bool {
-	return slices.ContainsFunc(alternatives(r.original), func(pattern string) bool {
-		first, err := image.Parse(samples(pattern)[0])
-		return err == nil && first.String() == ref.String()
-	})
-}
-
-// outcome says what a decision is now.
-func (m *migration) outcome(d decision) string {
-	switch {
-	case d.now == nil:
-		return "matched this rule, and now no rule, which denies"
-	case d.before == nil:
-		return "matched no rule, and now this one, which " + m.now(d.now).String()
-	}
-	return fmt.Sprintf("matched this rule, and now %s, which %s", d.now.path, m.now(d.now))
-}
-
-// examples are references by what became of them.
-type examples []*example
-
-type example struct {
-	outcome    string
-	references []string
-}
-
-func (e *examples) add(outcome string, ref image.Reference) {
-	for _, one := range *e {
-		if one.outcome == outcome {
-			one.references = append(one.references, ref.String())
-			return
-		}
-	}
-	*e = append(*e, &example{outcome, []string{ref.String()}})
-}
-
-const (
-	maxOutcomes   = 3
-	maxReferences = 2
-)
-
-func (e examples) String() string {
-	var texts []string
-	for _, one := range e[:min(len(e), maxOutcomes)] {
-		named := one.references[:min(len(one.references), maxReferences)]
-		text := strings.Join(named, ", ")
-		if len(one.references) > len(named) {
-			text += " and others"
-		}
-		texts = append(texts, text+" "+one.outcome)
-	}
-	if more := len(e) - len(texts); more > 0 {
-		texts = append(texts, fmt.Sprintf("and others match %d other rules now", more))
-	}
-	return strings.Join(texts, "; ")
-}
-
-func quoted(patterns []string) string {
-	texts := make([]string, len(patterns))
-	for i, p := range patterns {
-		texts[i] = fmt.Sprintf("%q", p)
-	}
-	return strings.Join(texts, " and ")
 }

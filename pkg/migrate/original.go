@@ -12,6 +12,8 @@ import (
 // the reference, and whose wildcards match everything.
 type matcher struct {
 	expr *regexp.Regexp
+	// literal is a part of whatever matches, to be looked for first.
+	literal string
 	// components are the pattern's own, which decide how specific it is.
 	components []string
 }
@@ -30,7 +32,25 @@ func newMatcher(pattern string) (*matcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("is no pattern: %q", pattern)
 	}
-	return &matcher{expr, strings.Split(pattern, "/")}, nil
+	return &matcher{expr, literal(glob), strings.Split(pattern, "/")}, nil
+}
+
+// literal is the longest part of a glob without wildcards.
+func literal(glob string) (longest string) {
+	if strings.ContainsAny(glob, `[{\`) {
+		return ""
+	}
+	for _, part := range strings.FieldsFunc(glob, func(r rune) bool { return r == '*' || r == '?' }) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest
+}
+
+// match tells whether a reference matches, as the original spells it.
+func (m *matcher) match(reference string) bool {
+	return strings.Contains(reference, m.literal) && m.expr.MatchString(reference)
 }
 
 // foldHost lower-cases the host of a pattern or reference.
@@ -95,7 +115,7 @@ func choose(rules []*rule, reference string) *rule {
 	var best *rule
 	components := strings.Split(reference, "/")
 	for _, r := range rules {
-		if r.matches != nil && r.matches.expr.MatchString(reference) &&
+		if r.matches != nil && r.matches.match(reference) &&
 			(best == nil || !r.matches.yields(best.matches, components)) {
 			best = r
 		}

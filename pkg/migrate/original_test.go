@@ -41,7 +41,7 @@ func TestTheOriginalsPatterns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := m.expr.MatchString(spelled(ref)); got != row.want {
+		if got := m.match(spelled(ref)); got != row.want {
 			t.Errorf("%q matches %s: %t", row.pattern, row.reference, got)
 		}
 	}

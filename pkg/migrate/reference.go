@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"cmp"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,7 +10,8 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 )
 
-// maxComparisons bounds how often a reference is held against a pattern.
+// maxComparisons bounds, about, how often a reference is held against a pattern; of
+// many rules not all is put together with all.
 const maxComparisons = 2_000_000
 
 const (
@@ -34,26 +36,30 @@ func (m *migration) references() []image.Reference {
 		c.words = append(c.words, path[strings.LastIndexByte(path, '/')+1:])
 	}
 	c.hosts, c.suffixes, c.words = distinct(c.hosts), distinct(c.suffixes), distinct(c.words)
-	most := maxComparisons / max(len(m.rules), 1)
 	var found []image.Reference
 	seen := map[string]bool{}
-	add := func(texts []string) {
-		for _, text := range texts {
-			ref, err := image.Parse(text)
-			if err == nil && !seen[ref.String()] && len(found) < most {
-				seen[ref.String()] = true
-				found = append(found, ref)
+	add := func(text string) {
+		ref, err := image.Parse(text)
+		if err == nil && !seen[ref.String()] {
+			seen[ref.String()] = true
+			found = append(found, ref)
+		}
+	}
+	patterns := m.patterns()
+	for _, pattern := range patterns {
+		for _, text := range samples(pattern) {
+			add(text)
+		}
+	}
+	each := maxComparisons / max(len(m.rules)*len(patterns), 1)
+	for _, pattern := range patterns {
+		most := len(found) + each
+		for text := range c.samples(pattern) {
+			if len(found) >= most {
+				break
 			}
+			add(text)
 		}
-	}
-	for _, pattern := range m.patterns() {
-		add(samples(pattern))
-	}
-	for _, pattern := range m.patterns() {
-		if len(found) >= most {
-			break
-		}
-		add(c.samples(pattern))
 	}
 	return found
 }
@@ -121,25 +127,38 @@ func samples(pattern string) []string {
 // cross is what the rules have, to be put together in all ways.
 type cross struct{ hosts, words, suffixes []string }
 
-// samples are references of a pattern with what others have.
-func (c cross) samples(pattern string) (all []string) {
-	var variants []string
-	for _, word := range c.words {
-		host, path, _ := place(pattern, word)
-		variants = append(variants, names(host, path)...)
-		for _, other := range c.hosts {
-			variants = append(variants, names(other, path)...)
-			if host != "" {
-				variants = append(variants, names(other, host+"/"+path)...)
+// samples are references of a pattern with what others have: with one thing of
+// theirs first, and then with all.
+func (c cross) samples(pattern string) iter.Seq[string] {
+	host, _, suffix := place(pattern, word)
+	return func(yield func(string) bool) {
+		_ = combine(pattern, []string{host}, []string{word}, c.suffixes, yield) &&
+			combine(pattern, c.hosts, []string{word}, []string{suffix}, yield) &&
+			combine(pattern, []string{host}, c.words, []string{suffix}, yield) &&
+			combine(pattern, c.hosts, c.words, c.suffixes, yield)
+	}
+}
+
+// combine yields a pattern's references with these hosts, words and suffixes.
+func combine(pattern string, hosts, words, suffixes []string, yield func(string) bool) bool {
+	own, _, _ := place(pattern, word)
+	for _, host := range hosts {
+		for _, w := range words {
+			_, path, _ := place(pattern, w)
+			variants := names(host, path)
+			if own != "" && own != host {
+				variants = append(variants, names(host, own+"/"+path)...)
+			}
+			for _, name := range variants {
+				for _, suffix := range suffixes {
+					if !yield(name+suffix) || !yield(name+suffix+"-other") {
+						return false
+					}
+				}
 			}
 		}
 	}
-	for _, name := range distinct(variants) {
-		for _, suffix := range c.suffixes {
-			all = append(all, name+suffix, name+suffix+"-other")
-		}
-	}
-	return all
+	return true
 }
 
 // names are names of repositories that contain one of a pattern.
