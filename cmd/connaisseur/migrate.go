@@ -37,7 +37,7 @@ The exit code is 0 if nothing is lost, 1 if something is, or nothing is applied 
 your choice, and 2 if FILE cannot be read, or the cluster does not take the objects.`
 
 const migrateExamples = `  # See what becomes of an installation.
-  helm get values --all connaisseur -n connaisseur | connaisseur migrate - >migrated.yaml
+  helm get values --all -o yaml connaisseur -n connaisseur | connaisseur migrate - >migrated.yaml
 
   # Check the result, and what would be decided with it.
   connaisseur lint --config migrated.yaml

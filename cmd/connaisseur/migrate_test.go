@@ -36,17 +36,17 @@ func TestMigrate(t *testing.T) {
 		out  []string
 		err  []string
 	}{
-		"everything":            {file: migratable, out: []string{"kind: ConfigMap\n", "  name: config-policy\n  namespace: connaisseur\n", "    - name: deny\n"}},
-		"another namespace":     {file: migratable, args: []string{"--system-namespace", "other"}, out: []string{"  namespace: other\n"}},
-		"with a loss":           {file: lossy, code: exitDenied, out: []string{"    - name: deny\n"}, err: []string{"lost: alerting.admitRequest.receivers[0]: "}},
-		"control characters":    {file: `{"a\u001b[2J": 1, policy: []}`, code: exitDenied, out: []string{"policy: |\n"}, err: []string{"lost: a\uFFFD[2J: is unknown"}},
-		"what is none":          {file: "a: b", code: exitError, err: []string{"values.yaml cannot be migrated: it is neither a values file"}},
-		"what is no YAML":       {file: "a: [", code: exitError, err: []string{"error: is not valid YAML"}},
-		"what is too large":     {file: strings.Repeat("#", migrate.MaxBytes+2), code: exitError, err: []string{"more than 2097152 bytes"}},
-		"no file":               {args: []string{"--apply", "x"}, file: "", code: exitError, err: []string{"exactly one file is needed, 2 are given"}},
-		"consent for nothing":   {file: migratable, args: []string{"--yes"}, code: exitError, err: []string{"--yes and --accept-losses are for --apply", "See 'connaisseur migrate --help'"}},
-		"applied though lossy":  {file: lossy, args: []string{"--apply", "--yes"}, code: exitDenied, err: []string{"lost: ", "--accept-losses applies the rest"}},
-		"the cluster is no one": {file: migratable, args: []string{"--apply"}, code: exitError, err: []string{"error: there is no cluster"}},
+		"everything":           {file: migratable, out: []string{"kind: ConfigMap\n", "  name: config-policy\n  namespace: connaisseur\n", "    - name: deny\n"}},
+		"another namespace":    {file: migratable, args: []string{"--system-namespace", "other"}, out: []string{"  namespace: other\n"}},
+		"with a loss":          {file: lossy, code: exitDenied, out: []string{"    - name: deny\n"}, err: []string{"lost: alerting.admitRequest.receivers[0]: "}},
+		"control characters":   {file: `{"a\u001b[2J": 1, policy: []}`, code: exitDenied, out: []string{"policy: |\n"}, err: []string{"lost: a\uFFFD[2J: is unknown"}},
+		"what is none":         {file: "a: b", code: exitError, err: []string{"values.yaml cannot be migrated: it is neither a values file"}},
+		"what is no YAML":      {file: "a: [", code: exitError, err: []string{"error: is not valid YAML"}},
+		"what is too large":    {file: strings.Repeat("#", migrate.MaxBytes+2), code: exitError, err: []string{"more than 2097152 bytes"}},
+		"two files":            {args: []string{"--apply", "x"}, file: "", code: exitError, err: []string{"exactly one file is needed, 2 are given"}},
+		"consent for nothing":  {file: migratable, args: []string{"--yes"}, code: exitError, err: []string{"--yes and --accept-losses are for --apply", "See 'connaisseur migrate --help'"}},
+		"applied though lossy": {file: lossy, args: []string{"--apply", "--yes"}, code: exitDenied, err: []string{"lost: ", "--accept-losses applies the rest"}},
+		"without a cluster":    {file: migratable, args: []string{"--apply"}, code: exitError, err: []string{"error: there is no cluster"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -218,7 +218,7 @@ policy: [{pattern: "*:*", validator: hub}]
 		}
 		wantText(t, "the diff", got.out, row.want)
 		s, err := client.CoreV1().Secrets("connaisseur").Get(t.Context(), "hub-auth", metav1.GetOptions{})
-		if err != nil || !strings.Contains(string(s.Data["secret.yaml"]), "password: "+row.password+"\n") || s.Type != corev1.SecretTypeOpaque {
+		if err != nil || !strings.Contains(string(s.Data["secret.yaml"]), "password: "+row.password+"\nusername") || s.Type != corev1.SecretTypeOpaque {
 			t.Errorf("the Secret is %v, %v", s, err)
 		}
 	}

@@ -83,7 +83,7 @@ func (m *migration) unknownKeys(f *file) {
 	m.only(f.policy, applicationKeys)
 	for _, key := range []string{"validators", "policy"} {
 		if f.policy.Fields[key] == nil {
-			m.lost(f.policy.Key(key), "is not in the file, so that the chart's own holds: give the values that it was installed with (helm get values --all RELEASE)")
+			m.lost(f.policy.Key(key), "is not in the file, so that the chart's own holds: give the values that it was installed with (helm get values --all -o yaml RELEASE)")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 
@@ -62,7 +63,7 @@ func (m *migration) login(v *validator, auth map[string]any) string {
 		m.lost(v.path+".auth", "cannot be written as YAML")
 		return l.name
 	}
-	l.text = text
+	l.text = bytes.TrimSuffix(text, []byte("\n")) // which is just what the chart has written
 	m.logins = append(m.logins, l)
 	m.note(v.path+".auth", "the password is in the Secret %s now, and no longer needs to be in a file", l.name)
 	return l.name
@@ -80,9 +81,13 @@ func (m *migration) secretName(path string, value any) any {
 
 var notInNames = regexp.MustCompile(`[^a-z0-9-]+`)
 
+// maxName leaves room for what is appended to a name of at most 253 characters.
+const maxName = 200
+
 // objectName makes a name that Kubernetes takes.
 func objectName(name string) string {
-	name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	name = notInNames.ReplaceAllString(strings.ToLower(name), "-")
+	name = strings.Trim(name[:min(len(name), maxName)], "-")
 	if name == "" {
 		return "validator"
 	}

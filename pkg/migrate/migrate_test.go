@@ -125,6 +125,31 @@ policy:
 `,
 			policy: `[{pattern: "*:*", validator: own, with: {delegations: [alice, bob]}}]`,
 		},
+		"all that notation knows": {
+			file: `
+validators: [{name: default, type: notation, auth: {useKeychain: true}, trustRoots: [{name: stamped, cert: CERT, tsCert: CERT}, {name: broken, cert: ALICE}]}]
+policy:
+- {pattern: "*:*", with: {trustRoot: stamped, verificationLevel: permissive, verifyTimestamp: afterCertExpiry}}
+- {pattern: "x.io/*:*", with: {trustRoot: broken}}
+`,
+			policy: `
+- {pattern: "*:*", with: {trustRoot: stamped, verificationLevel: permissive, verifyTimestamp: afterCertExpiry}}
+- {pattern: "x.io/*:*", validator: not-migrated}
+`,
+			want: []string{
+				"lost: validators[0].trustRoots[1].cert: must hold PEM certificates",
+				`lost: policy[1].with.trustRoot: no trust root named "broken"`,
+				"stricter: policy[1].pattern: evil.example/x.io/anything:1",
+			},
+		},
+		"any of several trust roots suffices to notation": {
+			file: `
+validators: [{name: default, type: notation, trustRoots: [{name: default, cert: CERT}]}]
+policy: [{pattern: "*:*", with: {trustRoot: "*", verifyTimestamp: always}}]
+`,
+			policy: `[{pattern: "*:*", with: {trustRoot: "*", threshold: 1}}]`,
+			want:   []string{"note: policy[0].with.verifyTimestamp: has no effect without a tsCert"},
+		},
 		"expressions that were looked for anywhere": {
 			file: `
 validators:

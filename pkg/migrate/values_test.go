@@ -124,6 +124,7 @@ alerting:
 				kubeSystem,
 			},
 		},
+		"what helm puts before the values": {file: "COMPUTED VALUES:\napplication:" + denyAll, features: features(map[string]string{}), want: []string{kubeSystem}},
 		"what the chart renders has no features": {file: strings.ReplaceAll(denyAll, "\n  ", "\n"), want: nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,22 +154,25 @@ validators:
 - {name: Docker_Hub, type: notaryv1, auth: {username: me, password: s3cret}, trustRoots: [{name: default, key: ALICE}]}
 - {name: docker-hub, type: cosign, auth: {username: you, password: s3cret, registry: ghcr.io}, trustRoots: [{name: default, key: ALICE}]}
 - {name: nowhere, type: cosign, auth: {username: she, password: s3cret}, trustRoots: [{name: default, key: ALICE}]}
+- {name: "__", type: notaryv1, auth: {username: it, password: s3cret}, trustRoots: [{name: default, key: ALICE}]}
 - {name: half, type: cosign, auth: {username: he}, trustRoots: [{name: default, key: ALICE}]}
 policy: [{pattern: "*:*", validator: Docker_Hub}]
 `))
 	wantFindings(t, result.Findings, []string{
 		"lost: validators[2].auth.registry: is missing…nowhere-auth",
-		"lost: validators[3].auth: has a username without a password",
+		"lost: validators[4].auth: has a username without a password",
 		"note: validators[0].auth: the Secret docker-hub-auth",
 		"note: validators[1].auth: the Secret docker-hub-auth-cosign",
+		"note: validators[3].auth: the Secret validator-auth",
 	})
 	got := map[string]string{}
 	for _, s := range result.Secrets {
 		got[s.Name] = string(s.Data[secretEntry])
 	}
 	want := map[string]string{
-		"docker-hub-auth":        "password: s3cret\nusername: me\n",
-		"docker-hub-auth-cosign": "password: s3cret\nregistry: ghcr.io\nusername: you\n",
+		"validator-auth":         "password: s3cret\nusername: it",
+		"docker-hub-auth":        "password: s3cret\nusername: me",
+		"docker-hub-auth-cosign": "password: s3cret\nregistry: ghcr.io\nusername: you",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Secrets (-want +got):\n%s", diff)
@@ -309,7 +313,7 @@ metadata:
     app.kubernetes.io/name: connaisseur
 type: Opaque
 data:
-  secret.yaml: cGFzc3dvcmQ6IGIKcmVnaXN0cnk6IGdoY3IuaW8KdXNlcm5hbWU6IGEK
+  secret.yaml: cGFzc3dvcmQ6IGIKcmVnaXN0cnk6IGdoY3IuaW8KdXNlcm5hbWU6IGE=
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
