@@ -256,6 +256,26 @@ policy: [{pattern: "*:*", with: {trustRoot: other}}]
 				`stricter: validators[0].auth.secretName: no Secret can be called "01_My_login"…called "01-my-login"`,
 			},
 		},
+		"of several keys in one the first counted": {
+			file: `
+validators:
+- name: default
+  type: cosign
+  host: {rekorPubkey: "TWO"}
+  trustRoots: [{name: default, key: "TWO"}]
+- {name: notary, type: notaryv1, trustRoots: [{name: default, key: "TWO"}]}
+policy: [{pattern: "*:*"}]
+`,
+			validators: `
+- {name: default, type: cosign, host: {rekorPubkey: "ONE"}, trustRoots: [{name: default, key: "ONE"}]}
+- {name: notary, type: static, approve: false}
+`,
+			want: []string{
+				"lost: validators[1].trustRoots[0].key: is no key that Connaisseur 3 can read",
+				"note: validators[0].host.rekorPubkey: holds more than one PEM block",
+				"note: validators[0].trustRoots[0].key: holds more than one PEM block",
+			},
+		},
 		"what never had a meaning": {
 			file: `
 validators:
@@ -287,11 +307,13 @@ policy:
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			result := migrated(t, keys(t, row.file))
+			one, two := registrytest.PublicPEM(t, registrytest.Key(t)), registrytest.PublicPEM(t, registrytest.Key(t))
+			blocks := strings.NewReplacer("TWO", strings.ReplaceAll(string(one)+string(two), "\n", `\n`), "ONE", strings.ReplaceAll(string(one), "\n", `\n`))
+			result := migrated(t, blocks.Replace(keys(t, row.file)))
 			wantFindings(t, result.Findings, row.want)
 			loaded(t, result)
 			if row.validators != "" {
-				wantYAML(t, "validators", entry(result, config.PolicyName, "validators"), row.validators)
+				wantYAML(t, "validators", entry(result, config.PolicyName, "validators"), blocks.Replace(row.validators))
 			}
 			if row.policy != "" {
 				wantYAML(t, "policy", entry(result, config.PolicyName, "policy"), row.policy)

@@ -118,8 +118,10 @@ func (m *migration) fill(v *validator, fields map[string]any) {
 		v.settings["approve"] = false
 	}
 	if host, ok := v.settings["host"].(map[string]any); ok && known.host != nil {
-		v.settings["host"], ok = m.only(section{Path: v.path + ".host", Fields: host}, known.host)
-		v.lost = v.lost || !ok
+		at := section{Path: v.path + ".host", Fields: host}
+		at.Fields, ok = m.only(at, known.host)
+		m.keepFirst(at, "rekorPubkey", "ctLogPubkey")
+		v.settings["host"], v.lost = at.Fields, v.lost || !ok
 	}
 	if auth, ok := v.settings["auth"].(map[string]any); ok {
 		m.takeAuth(v, auth)
@@ -152,11 +154,12 @@ func (m *migration) takeRoots(v *validator, known schema) {
 			continue
 		}
 		m.takeIdentity(r)
-		if v.kind == "notaryv1" && r.unreadable() {
-			m.lost(r.path+".key", "is no key that Connaisseur 3 can read, which begins with -----BEGIN PUBLIC KEY-----: everything that needs this trust root is denied, as it was")
+		if r.unreadable(v.kind) {
+			m.lost(r.path+".key", "is no key that Connaisseur 3 can read, which is one that begins with -----BEGIN PUBLIC KEY-----: everything that needs this trust root is denied, as it was")
 			v.incomplete = true
 			continue
 		}
+		m.keepFirst(section{Path: r.path, Fields: r.fields}, "key", "cert", "tsCert")
 		if same := v.same(r); same != nil {
 			v.aliases[r.name()] = same.name()
 			m.note(r.path, "is the same as the trust root %q, and one signer must not count as two; rules that name it name %q instead", same.name(), same.name())
@@ -189,12 +192,27 @@ func (r *root) name() string {
 	return name
 }
 
-// unreadable tells whether there is a key in PEM form that the original cannot use
-// for notaries, though we could.
-func (r *root) unreadable() bool {
+// unreadable tells whether there is a key in PEM form that the original cannot
+// use, though we could.
+func (r *root) unreadable(kind string) bool {
 	key, _ := r.fields["key"].(string)
-	block, _ := pem.Decode([]byte(key))
-	return block != nil && block.Type != "PUBLIC KEY"
+	block, rest := pem.Decode([]byte(key))
+	another, _ := pem.Decode(rest)
+	return block != nil && (block.Type != "PUBLIC KEY" || another != nil && kind == "notaryv1")
+}
+
+// keepFirst leaves the first PEM block of what stands at these keys: the original
+// does not look at others, and to us they are alternatives.
+func (m *migration) keepFirst(s section, keys ...string) {
+	for _, key := range keys {
+		text, _ := s.Fields[key].(string)
+		block, rest := pem.Decode([]byte(text))
+		if another, _ := pem.Decode(rest); block == nil || another == nil {
+			continue
+		}
+		s.Fields[key] = string(pem.EncodeToMemory(block))
+		m.note(s.Key(key), "holds more than one PEM block, of which only the first ever counted; the others are left out")
+	}
 }
 
 // material identifies what is trusted.

@@ -124,7 +124,7 @@ alerting:
 				kubeSystem,
 			},
 		},
-		"what helm puts before the values": {file: "COMPUTED VALUES:\napplication:" + denyAll, features: features(map[string]string{}), want: []string{kubeSystem}},
+		"what helm puts before the values":       {file: "COMPUTED VALUES:\napplication:" + denyAll, features: features(map[string]string{}), want: []string{kubeSystem}},
 		"what the chart renders has no features": {file: strings.ReplaceAll(denyAll, "\n  ", "\n"), want: nil},
 	} {
 		t.Run(name, func(t *testing.T) {
