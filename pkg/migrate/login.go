@@ -2,11 +2,15 @@ package migrate
 
 import (
 	"bytes"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 )
 
 // login is a Secret for what stood in the file.
@@ -21,8 +25,11 @@ const secretEntry = "secret.yaml"
 // takeAuth reads where a validator's credentials are. A user and a password go
 // into the Secret that the chart makes of them.
 func (m *migration) takeAuth(v *validator, fields map[string]any) {
-	at := section{Path: v.path + ".auth", Fields: fields}
-	kept, ok := m.only(at, []string{"secretName", "useKeychain", "username", "password", "registry"})
+	at := section{Path: v.path + ".auth", Fields: maps.Clone(fields)}
+	if fields["secretName"] != nil || fields["useKeychain"] != nil {
+		m.dropUnknown(at)
+	}
+	kept, ok := m.only(at, authKeys)
 	v.lost = v.lost || !ok
 	_, user := kept["username"]
 	_, password := kept["password"]
@@ -43,6 +50,18 @@ func (m *migration) takeAuth(v *validator, fields map[string]any) {
 	}
 	if v.settings["auth"] = auth; len(auth) == 0 {
 		delete(v.settings, "auth")
+	}
+}
+
+var authKeys = []string{"secretName", "useKeychain", "username", "password", "registry"}
+
+// dropUnknown leaves out what the original does not look at beside what it knows.
+func (m *migration) dropUnknown(auth section) {
+	for _, key := range slices.Sorted(maps.Keys(auth.Fields)) {
+		if !slices.Contains(authKeys, key) {
+			m.note(auth.Key(key), "never had a meaning, and is left out%s", strict.Suggest(key, authKeys))
+			delete(auth.Fields, key)
+		}
 	}
 }
 

@@ -217,7 +217,7 @@ validators:
 - {name: c, type: static, approve: true, aprove: false}
 - {name: d, type: notaryv1, host: "${NOTARY}", trustRoots: [{name: default, key: ALICE}]}
 - {name: e, type: cosign, trustRoots: [{name: default, key: nokey}]}
-- {name: f, type: notaryv1, auth: {secretName: x, user: y}, trustRoots: [{name: default, key: ALICE}]}
+- {name: f, type: notaryv1, auth: {user: y}, trustRoots: [{name: default, key: ALICE}]}
 - {type: static}
 - []
 policy: [{pattern: "*:*", validator: a}, {pattern: "x.io/*:*", validator: c}, {pattern: "y.io/*:*", validator: e, with: {verifySCT: false}}]
@@ -282,7 +282,7 @@ validators:
 - {name: allow, type: static, approve: true}
 - {name: "off", type: static}
 - {name: allow, type: static, approve: false}
-- {name: default, type: cosign, cert: CERT, auth: {secretName: a, useKeychain: true}, trustRoots: [{name: default, key: ALICE}]}
+- {name: default, type: cosign, cert: CERT, auth: {secretName: a, useKeychain: true, secretNam: b}, trustRoots: [{name: default, key: ALICE}]}
 policy:
 - {pattern: "*:*", validator: "off", with: {trustRoot: default, threshold: 2}}
 - {pattern: "x.io/*:*", with: {threshold: 2, required: [default], delegations: []}}
@@ -294,6 +294,7 @@ policy:
 				"stricter: policy[2].pattern: evil.example/y.io/anything:1, evily.io/anything:1 ",
 				"note: validators[1].approve: is missing, which means false",
 				`note: validators[2].name: "allow" is the name of validators[0] too`,
+				"note: validators[3].auth.secretNam: never had a meaning",
 				"note: validators[3].auth.useKeychain: has no effect beside secretName",
 				"note: validators[3].cert: is trusted besides the system's certificates",
 				"note: policy[0].with.threshold: never had a meaning to validators of type static",
