@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
@@ -30,6 +31,10 @@ type environment struct {
 	// forget has the versions forgotten that the replicas of a cluster have seen of
 	// a repository's trust data, and tells whether there were any.
 	forget func(ctx context.Context, o clusterOptions, server, repository string) (bool, error)
+	// client changes the objects of a cluster.
+	client func(clusterOptions) (kubernetes.Interface, error)
+	// terminal tells whether somebody can be asked.
+	terminal func() bool
 	// build tells what the program was built from.
 	build func() (*debug.BuildInfo, bool)
 }
@@ -86,7 +91,7 @@ cluster of your kubeconfig.`,
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.AddCommand(c.verify(), c.admit(), c.explain(), c.lint(), c.rootKey(), c.forgetVersions(), c.version())
+	root.AddCommand(c.verify(), c.admit(), c.explain(), c.lint(), c.migrate(), c.rootKey(), c.forgetVersions(), c.version())
 	return root
 }
 

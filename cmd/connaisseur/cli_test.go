@@ -19,13 +19,15 @@ func TestCompletion(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"commands":                {[]string{""}, []string{"verify", "admit", "explain", "lint", "root-key", "forget", "version"}},
+		"commands":                {[]string{""}, []string{"verify", "admit", "explain", "lint", "migrate", "root-key", "forget", "version"}},
 		"output formats":          {[]string{"verify", "--output", ""}, []string{"text\njson\nyaml\n:4"}},
 		"output formats of admit": {[]string{"admit", "-o", ""}, []string{"yaml\njson\n:4"}},
 		"an image is no file":     {[]string{"verify", ""}, []string{":4"}},
 		"explain's is none":       {[]string{"explain", ""}, []string{":4"}},
 		"a configuration is one":  {[]string{"lint", "--config", ""}, []string{":0"}},
 		"manifests are":           {[]string{"admit", "-f", ""}, []string{":0"}},
+		"values are a file":       {[]string{"migrate", ""}, []string{":0"}},
+		"and there is one":        {[]string{"migrate", "values.yaml", ""}, []string{":4"}},
 		"a namespace is none":     {[]string{"explain", "-n", ""}, []string{":4"}},
 	} {
 		t.Run(name, func(t *testing.T) {

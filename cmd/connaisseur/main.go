@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 )
 
 func main() {
@@ -20,7 +22,9 @@ func main() {
 		err:     os.Stderr,
 		now:     time.Now,
 		cluster: readCluster, pullSecrets: pullSecretsOf, secrets: secretsOf, forget: forgetIn,
-		build: debug.ReadBuildInfo,
+		client:   connect,
+		terminal: func() bool { return term.IsTerminal(int(os.Stdin.Fd())) },
+		build:    debug.ReadBuildInfo,
 	}).run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
@@ -64,7 +65,7 @@ func TestExamplesOfTheConfigurationParse(t *testing.T) {
 	tested := 0
 	for _, b := range blocks(t) {
 		name, ok := strings.CutPrefix(b.info, "yaml ")
-		if !ok {
+		if !ok || !strings.HasPrefix(name, "config-") {
 			continue
 		}
 		tested++
@@ -115,6 +116,28 @@ func TestCommandsOfTheReadmeRun(t *testing.T) {
 	}
 	if ran < 3 {
 		t.Errorf("only %d commands were found", ran)
+	}
+}
+
+// The README migrates the chart's default values; what it shows is what happens.
+func TestTheMigrationOfTheReadmeIsWhatHappens(t *testing.T) {
+	t.Parallel()
+	shown := map[string]string{}
+	for _, b := range blocks(t) {
+		shown[b.info] = b.text
+	}
+	cmd := exec.Command(command(t), "migrate", "-")
+	cmd.Stdin = strings.NewReader(shown["yaml values.yaml"])
+	var out, said strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		t.Errorf("%v: %s", err, said.String())
+	}
+	if diff := cmp.Diff(shown["yaml migrated.yaml"], out.String()); diff != "" {
+		t.Errorf("migrated.yaml (-README +command):\n%s", diff)
+	}
+	if diff := cmp.Diff(shown["text migrate"], said.String()); diff != "" {
+		t.Errorf("what is said of it (-README +command):\n%s", diff)
 	}
 }
 

@@ -33,7 +33,8 @@ var upward = map[string][]string{
 	"pkg/cache":                  {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/verify":                 {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/validator/builtin"},
 	"pkg/owner":                  {"pkg/config", "pkg/admission", "pkg/trust", "pkg/registry"},
-	"pkg/config":                 {"pkg/admission", "pkg/trust/remote"},
+	"pkg/config":                 {"pkg/admission", "pkg/trust/remote", "pkg/migrate"},
+	"pkg/migrate":                {"pkg/admission", "pkg/trust/remote"},
 	"pkg/admission":              {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
 	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission"},
 }

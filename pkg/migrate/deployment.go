@@ -1,0 +1,75 @@
+package migrate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// failurePolicy is a key of config-features.
+const failurePolicy = "webhook.failurePolicy"
+
+// matters lists what of the section kubernetes is more than how pods are made,
+// and what to do about it. It may hold what must not be printed.
+var matters = []struct{ key, what string }{
+	{"deployment.tls", "put your certificate into the Secret connaisseur-webhook-certificate, of type kubernetes.io/tls and with ca.crt"},
+	{"deployment.envs", "add the variables to config/600-deployment.yaml"},
+	{"deployment.imagePullSecrets", "add them to config/200-serviceaccount.yaml"},
+	{"serviceaccount.annotations", "add them to config/200-serviceaccount.yaml; a cloud's credentials (useKeychain, KMS) hang on them"},
+	{"serviceaccount.name", "give the one of config/200-serviceaccount.yaml the same rights in your cloud"},
+}
+
+// takeDeployment reads the section kubernetes.
+func (m *migration) takeDeployment(f *file) {
+	tree, ok := f.values["kubernetes"].(map[string]any)
+	if f.values["kubernetes"] == nil {
+		return
+	}
+	if !ok {
+		m.lost("kubernetes", "must be a mapping")
+		return
+	}
+	settings := map[string]any{}
+	flatten("", tree, settings)
+	for _, one := range matters {
+		if slices.ContainsFunc(slices.Collect(maps.Keys(settings)), func(key string) bool {
+			return (key == one.key || strings.HasPrefix(key, one.key+".")) && !empty(settings[key])
+		}) {
+			m.lost("kubernetes."+one.key, "is not carried over: %s", one.what)
+		}
+	}
+	if policy, ok := settings[failurePolicy]; ok && m.placeholders("kubernetes."+failurePolicy, policy) {
+		m.features[failurePolicy] = fmt.Sprint(policy)
+	}
+	delete(settings, failurePolicy)
+	if len(settings) > 0 {
+		m.note("kubernetes", "how the webhook is deployed is in config/, without Redis; what you have changed must be changed there again")
+	}
+}
+
+// takeAlerting reports the receivers of alerts. Their URLs and headers hold
+// secrets.
+func (m *migration) takeAlerting(f *file) {
+	if f.alerting == nil {
+		return
+	}
+	sections, ok := f.alerting.(map[string]any)
+	if !ok {
+		m.lost("alerting", "must be a mapping")
+		return
+	}
+	kept, _ := m.only(section{Path: "alerting", Fields: sections}, []string{"clusterIdentifier", "admitRequest", "rejectRequest"})
+	for _, key := range []string{"admitRequest", "rejectRequest"} {
+		fields, _ := kept[key].(map[string]any)
+		at := section{Path: "alerting." + key}.Key("receivers")
+		for i, receiver := range m.list(at, fields["receivers"]) {
+			settings, _ := receiver.(map[string]any)
+			denied := ""
+			if settings["failIfAlertSendingFails"] == true {
+				denied = ", and requests are no longer denied because that fails (failIfAlertSendingFails)"
+			}
+			m.lost(fmt.Sprintf("%s[%d]", at, i), "there are no alerts yet: nothing is sent (template %v)%s", settings["template"], denied)
+		}
+	}
+}
