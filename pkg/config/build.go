@@ -122,7 +122,7 @@ func (b *Builder) Build(o Objects) Built {
 	exceptions, errs := parseExceptions(doc.exceptions)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	built.Insecure = insecurities(doc, features)
-	built.Warnings = slices.Concat(built.Insecure, warnings(o, doc, features, source.reads), source.unavailable())
+	built.Warnings = slices.Concat(built.Insecure, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable())
 	built.Rules = ruleTexts(doc)
 	if len(built.Errors) > 0 {
 		return built

@@ -103,6 +103,15 @@ func (a *Authority) PEM() string { return encode(a.Certificate) }
 // PEM is the signer's own certificate.
 func (s *Signer) PEM() string { return encode(s.Chain[0]) }
 
+// Self is the authority as if it were a signer: with its own certificate and key.
+func (a *Authority) Self() *Signer {
+	s := &Signer{Key: a.key}
+	for up := a; up != nil; up = up.parent {
+		s.Chain = append(s.Chain, up.Certificate)
+	}
+	return s
+}
+
 // ChainPEM is the whole chain, as notation takes it.
 func (s *Signer) ChainPEM() (text string) {
 	for _, c := range s.Chain {
