@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -65,6 +66,17 @@ func New(tb TB, name string, options ...CertificateOption) *Authority {
 	tb.Helper()
 	key := NewKey(tb)
 	return &Authority{Certificate: issue(tb, authority(name), nil, key, options), key: key}
+}
+
+// NewSHA1 makes a root that has signed itself with SHA-1, as many old ones have.
+func NewSHA1(tb TB, name string) *Authority {
+	tb.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		tb.Fatalf("make a key: %v", err)
+	}
+	weak := func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA }
+	return &Authority{Certificate: issue(tb, authority(name), nil, key, []CertificateOption{weak}), key: key}
 }
 
 // Intermediate makes an authority below another.

@@ -205,6 +205,9 @@ func (w wantedCRL) verify(body []byte) (*x509.RevocationList, error) {
 	if err := list.CheckSignatureFrom(w.issuer); err != nil {
 		return nil, fmt.Errorf("the CRL is not signed by the issuer: %w", err)
 	}
+	if list.NextUpdate.IsZero() {
+		return nil, errors.New("the CRL does not say until when it is valid")
+	}
 	if !time.Now().Before(list.NextUpdate) {
 		return nil, fmt.Errorf("the CRL was valid until %s", list.NextUpdate.UTC().Format(time.RFC3339))
 	}
