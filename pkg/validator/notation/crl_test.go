@@ -101,14 +101,25 @@ func TestACRLAboutAuthoritiesIsAboutThoseInBetween(t *testing.T) {
 func TestACRLIsByTheIssuer(t *testing.T) {
 	t.Parallel()
 	namesake := notationtest.New(t, "Example CA")
-	for name, by := range map[string]func(*scene) *notationtest.Authority{
-		"another":    func(s *scene) *notationtest.Authority { return s.other },
-		"a namesake": func(*scene) *notationtest.Authority { return namesake },
+	for name, list := range map[string]func(*scene) []byte{
+		"another":    func(s *scene) []byte { return s.other.List(t) },
+		"a namesake": func(*scene) []byte { return namesake.List(t) },
+		"another with its key": func(s *scene) []byte {
+			renamed := *s.ca.Certificate
+			renamed.RawSubject = s.other.Certificate.RawSubject
+			body, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+				Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
+			}, &renamed, s.ca.Self().Key)
+			if err != nil {
+				t.Error(err)
+			}
+			return body
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, server, _ := revocable(t, "CRL")
-			server.Answer(serve(by(s).List(t)))
+			server.Answer(serve(list(s)))
 			s.denies(s.bind(s.usual(), nil), validator.TrustDataUnavailable, "issuer")
 			server.Answer(nil)
 			s.trusts(s.bind(s.usual(), nil))
@@ -170,7 +181,7 @@ func TestWhatHasChangedSinceACRLCounts(t *testing.T) {
 		"no delta":              {delta: options{notationtest.ListNumber(6)}, want: validator.TrustDataUnavailable},
 		"of other certificates": {delta: options{since(5), notationtest.ListNumber(6), notationtest.Scope("", 0x82, 1, 0xff)}, want: validator.TrustDataUnavailable},
 		"last week's":           {delta: options{since(5), notationtest.ListNumber(6), notationtest.ListUntil(time.Now().Add(-time.Minute))}, want: validator.TrustDataUnavailable},
-		"in a directory too":    {delta: options{since(5), notationtest.ListNumber(6)}, places: []string{"ldap:///CN=x"}},
+		"in a directory too":    {delta: options{since(5), notationtest.ListNumber(6)}, places: []string{"ldap:///CN=x", "ldap:///CN=y", "https://example.com/"}},
 		"where there is none":   {delta: options{since(5), notationtest.ListNumber(6)}, places: []string{"http://127.0.0.1:1/"}},
 	} {
 		t.Run(name, func(t *testing.T) {
