@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,7 +195,7 @@ func TestWhatHasChangedSinceACRLCounts(t *testing.T) {
 			if c.stranger {
 				by = s.other
 			}
-			places := append(c.places, "http://"+server.Host()+"/delta")
+			places := append(slices.Clone(c.places), "http://"+server.Host()+"/delta")
 			base, delta := s.ca.List(t, notationtest.ListNumber(5), notationtest.ListFreshest(places...)), by.List(t, c.delta...)
 			server.Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/delta" {
