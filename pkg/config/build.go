@@ -127,7 +127,7 @@ func (b *Builder) Build(o Objects) Built {
 	}
 	weak, ended := weakExceptions(exceptions, now())
 	built.Insecure = append(insecurities(doc, features), weak...)
-	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), source.unavailable())
+	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable())
 	built.Rules = ruleTexts(doc)
 	if len(built.Errors) > 0 {
 		return built

@@ -13,6 +13,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/notationtest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -332,6 +333,23 @@ func TestWarningsAreAboutWhatIsWeakerThanItShouldBe(t *testing.T) {
 		"config-policy: registries[0].insecure: whoever is on the way",
 		"config-trust-roots: a.pub: is used nowhere",
 		"config-features: webhook.failurePolicy: Ignore admits everything")
+}
+
+// Trust roots of one authority are warned of where a rule counts them.
+func TestOverlappingTrustRootsAreWarnedOfWhereTheyCount(t *testing.T) {
+	t.Parallel()
+	ca := indent(notationtest.New(t, "Example CA").PEM(), "      ") + "\n"
+	validators := "- name: default\n  type: notation\n  trustRoots:\n  - name: a\n    cert: |\n" + ca +
+		"  - name: b\n    cert: |\n" + ca + indent(notationtest.New(t, "Other CA").PEM(), "      ") + "\n"
+	for with, want := range map[string][]string{
+		`{trustRoot: a}`:                 nil,
+		`{trustRoot: "*", threshold: 1}`: nil,
+		`{trustRoot: "*"}`:               {`config-policy: validators[0].trustRoots[1].cert: an authority of it is one of the trust root "a" too`},
+	} {
+		built := builder().Build(objects(policyOf(validators, "- pattern: \"*:*\"\n  with: "+with+"\n")))
+		wantTexts(t, built.Errors)
+		wantTexts(t, built.Warnings, want...)
+	}
 }
 
 // signedImage is a registry with a signed image, and the key for it.

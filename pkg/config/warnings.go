@@ -9,6 +9,8 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notation"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/static"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -144,12 +146,20 @@ func admitsAnything(doc policyDocument, rule ruleConfig) bool {
 	})
 }
 
+// uses tells whether the rule's validator is that one.
+func (r ruleConfig) uses(name string) bool {
+	return r.Validator == name || (r.Validator == "" && name == DefaultValidator)
+}
+
+// counts tells whether several trust roots must have signed.
+func (r ruleConfig) counts() bool {
+	return r.With["trustRoot"] == trust.All && fmt.Sprint(r.With["threshold"]) != "1"
+}
+
 func validatorWarnings(doc policyDocument) strict.Errors {
 	var found strict.Errors
 	for i, v := range doc.validators {
-		used := slices.ContainsFunc(doc.rules, func(r ruleConfig) bool {
-			return r.Validator == v.Name || (r.Validator == "" && v.Name == DefaultValidator)
-		})
+		used := slices.ContainsFunc(doc.rules, func(r ruleConfig) bool { return r.uses(v.Name) })
 		if !used {
 			found.Add(fmt.Sprintf("%s[%d]", validatorsKey, i), "no rule uses the validator %q", v.Name)
 		}
@@ -161,6 +171,17 @@ func validatorWarnings(doc policyDocument) strict.Errors {
 			} else if subject, _ := keyless["subject"].(string); strings.Contains(subject, "*") {
 				found.Add(fmt.Sprintf("%s[%d].trustRoots[%d].keyless.subject", validatorsKey, i, j), "is compared letter by letter, * too; subjectRegex takes a regular expression")
 			}
+		}
+	}
+	return found
+}
+
+// overlaps lists the trust roots that rules count, and that one signer's authority
+// can make up alone.
+func overlaps(doc policyDocument, validators map[string]builtin.Configured) (found strict.Errors) {
+	for _, v := range doc.validators {
+		if slices.ContainsFunc(doc.rules, func(r ruleConfig) bool { return r.uses(v.Name) && r.counts() }) {
+			found = append(found, builtin.Overlaps(validators[v.Name])...)
 		}
 	}
 	return found

@@ -3,6 +3,11 @@ package memo
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -22,6 +27,11 @@ type Memo[V any] struct {
 	flights singleflight.Group
 	bound   time.Duration
 	now     func() time.Time
+
+	keeping   sync.Mutex // held while an entry is added
+	weigh     func(V) int64
+	weight    atomic.Int64 // of all entries
+	maxWeight int64
 }
 
 type entry[V any] struct {
@@ -31,11 +41,19 @@ type entry[V any] struct {
 
 // New makes a memo of that many entries whose flights take at most bound.
 func New[V any](size int, bound time.Duration) *Memo[V] {
-	entries, err := lru.New[string, entry[V]](size)
+	return NewWeighed(size, math.MaxInt64, func(V) int64 { return 0 }, bound)
+}
+
+// NewWeighed makes a memo of that many entries which weigh no more than that in
+// all.
+func NewWeighed[V any](size int, maxWeight int64, weigh func(V) int64, bound time.Duration) *Memo[V] {
+	m := &Memo[V]{bound: bound, now: time.Now, weigh: weigh, maxWeight: maxWeight}
+	entries, err := lru.NewWithEvict(size, func(_ string, e entry[V]) { m.weight.Add(-weigh(e.value)) })
 	if err != nil {
 		panic(err) // a size that is not positive
 	}
-	return &Memo[V]{entries: entries, bound: bound, now: time.Now}
+	m.entries = entries
+	return m
 }
 
 // Get returns what is known for the key, or else what fill finds out together
@@ -70,7 +88,11 @@ func (m *Memo[V]) Peek(key string) (V, bool) {
 func (m *Memo[V]) fly(ctx context.Context, key string, fill func(context.Context) (V, time.Duration, error)) (v V, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = validator.Errorf(validator.Internal, "it failed because of an internal error (panic: %v)", p)
+			err = &validator.Error{
+				Reason:  validator.Internal,
+				Message: "it failed because of an internal error",
+				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+			}
 		}
 	}()
 	// Another flight may have landed between the caller's look and this one.
@@ -81,14 +103,21 @@ func (m *Memo[V]) fly(ctx context.Context, key string, fill func(context.Context
 	defer cancel()
 	v, lifetime, err := fill(ctx)
 	if err == nil {
-		m.entries.Add(key, entry[V]{value: v, expires: m.now().Add(lifetime)})
+		m.Put(key, v, lifetime)
 	}
 	return v, err
 }
 
 // Put remembers a value.
 func (m *Memo[V]) Put(key string, v V, lifetime time.Duration) {
+	m.keeping.Lock()
+	defer m.keeping.Unlock()
+	m.entries.Remove(key) // so that it is not weighed twice
+	m.weight.Add(m.weigh(v))
 	m.entries.Add(key, entry[V]{value: v, expires: m.now().Add(lifetime)})
+	for m.weight.Load() > m.maxWeight && m.entries.Len() > 0 {
+		m.entries.RemoveOldest()
+	}
 }
 
 // Forget drops what is known for the key.

@@ -3,6 +3,8 @@ package memo
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,4 +91,45 @@ func TestMemoForgetsFailuresAndSurvivesPanics(t *testing.T) {
 			t.Errorf("got %d, %v", v, err)
 		}
 	})
+}
+
+func TestMemoBoundsWhatItRemembersByWeight(t *testing.T) {
+	t.Parallel()
+	m := NewWeighed(8, 10, func(n int) int64 { return int64(n) }, time.Minute)
+	known := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, key := range []string{"a", "b", "c", "heavy"} {
+			if _, ok := m.Peek(key); ok {
+				got = append(got, key)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+	m.Put("a", 4, time.Hour)
+	m.Put("b", 4, time.Hour)
+	m.Put("b", 6, time.Hour) // in place of 4
+	known("a", "b")
+	m.Put("c", 1, time.Hour)
+	known("b", "c")
+	m.Forget("b")
+	m.Put("a", 9, time.Hour)
+	known("a", "c")
+	m.Put("heavy", 11, time.Hour)
+	known()
+	m.Put("a", 10, time.Hour)
+	known("a")
+}
+
+// What a panic says is for the log: it may be anything.
+func TestMemoKeepsThePanicFromTheMessage(t *testing.T) {
+	t.Parallel()
+	m := New[int](8, time.Minute)
+	_, err := m.Get(t.Context(), "k", func(context.Context) (int, time.Duration, error) { panic("boom") })
+	failure := validator.AsError(err)
+	if failure == nil || strings.Contains(failure.Message, "boom") || failure.Err == nil || !strings.Contains(failure.Err.Error(), "boom") {
+		t.Errorf("got %v, because of %v", err, errors.Unwrap(err))
+	}
 }

@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"sync"
 )
 
 // maxRevocationBytes bounds what an OCSP responder or a CRL distribution point
@@ -14,7 +16,9 @@ const maxRevocationBytes = 4 << 20
 // Revocation asks OCSP responders and CRL distribution points, whose addresses
 // stand in certificates. They are asked by plain HTTP, and their answers are
 // signed: RFC 6960, appendix A, and RFC 5280, section 4.2.1.13. Everything else is
-// as for registries: which addresses are connected to, proxies, bounds.
+// as for registries: which addresses are connected to, proxies, bounds. An answer
+// has been read whole, its ContentLength is known, and it counts towards what may
+// be held in memory until its body is closed.
 func (c *Client) Revocation() *http.Client {
 	return &http.Client{
 		Transport: revocation{c},
@@ -31,8 +35,28 @@ func (r revocation) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := context.WithValue(req.Context(), nounKey{}, "revocation server")
 	ctx = context.WithValue(withLimit(ctx, maxRevocationBytes), selfProvingKey{}, true)
 	ctx, end := r.client.begin(ctx)
-	defer end() // the answer has been read whole
-	return r.client.guard.RoundTrip(req.WithContext(ctx))
+	resp, err := r.client.guard.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		end()
+		return nil, err
+	}
+	if read, ok := resp.Body.(*whole); ok {
+		resp.ContentLength = int64(read.Len())
+	}
+	resp.Body = &paid{ReadCloser: resp.Body, end: sync.OnceFunc(end)}
+	return resp, nil
+}
+
+// paid is a body that is paid for until it is closed.
+type paid struct {
+	io.ReadCloser
+	end func()
+}
+
+// Close implements io.Closer.
+func (p *paid) Close() error {
+	defer p.end()
+	return p.ReadCloser.Close()
 }
 
 type selfProvingKey struct{}

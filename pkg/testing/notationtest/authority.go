@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -67,6 +68,17 @@ func New(tb TB, name string, options ...CertificateOption) *Authority {
 	return &Authority{Certificate: issue(tb, authority(name), nil, key, options), key: key}
 }
 
+// NewSHA1 makes a root that has signed itself with SHA-1, as many old ones have.
+func NewSHA1(tb TB, name string) *Authority {
+	tb.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		tb.Fatalf("make a key: %v", err)
+	}
+	weak := func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA }
+	return &Authority{Certificate: issue(tb, authority(name), nil, key, []CertificateOption{weak}), key: key}
+}
+
 // Intermediate makes an authority below another.
 func (a *Authority) Intermediate(tb TB, name string, options ...CertificateOption) *Authority {
 	tb.Helper()
@@ -102,6 +114,15 @@ func (a *Authority) PEM() string { return encode(a.Certificate) }
 
 // PEM is the signer's own certificate.
 func (s *Signer) PEM() string { return encode(s.Chain[0]) }
+
+// Self is the authority as if it were a signer: with its own certificate and key.
+func (a *Authority) Self() *Signer {
+	s := &Signer{Key: a.key}
+	for up := a; up != nil; up = up.parent {
+		s.Chain = append(s.Chain, up.Certificate)
+	}
+	return s
+}
 
 // ChainPEM is the whole chain, as notation takes it.
 func (s *Signer) ChainPEM() (text string) {

@@ -3,7 +3,10 @@ package notationtest
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"io"
 	"math/big"
@@ -26,6 +29,7 @@ type Revocations struct {
 	mu      sync.Mutex
 	revoked map[string]time.Time // by serial number
 	by      *Signer              // signs OCSP answers instead of the authority
+	other   *Signer              // whom OCSP answers are about too
 	handler http.Handler         // answers instead
 	asked   int
 }
@@ -42,8 +46,11 @@ func (a *Authority) Revocations(tb TB) *Revocations {
 // OCSP and CRL have a certificate name this server.
 func (r *Revocations) OCSP() CertificateOption { return OCSP(r.server.URL + "/ocsp") }
 
+// Address is where its CRL is.
+func (r *Revocations) Address() string { return r.server.URL + "/crl" }
+
 // CRL is described at OCSP.
-func (r *Revocations) CRL() CertificateOption { return CRL(r.server.URL + "/crl") }
+func (r *Revocations) CRL() CertificateOption { return CRL(r.Address()) }
 
 // Host is the server's host and port.
 func (r *Revocations) Host() string { return r.server.Listener.Addr().String() }
@@ -68,6 +75,13 @@ func (r *Revocations) Answer(h http.Handler) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.handler = h
+}
+
+// AnswerAbout has OCSP answers say something about another certificate first.
+func (r *Revocations) AnswerAbout(other *Signer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.other = other
 }
 
 // Asked is how often somebody asked.
@@ -114,7 +128,7 @@ func (r *Revocations) serveOCSP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	at, revoked := r.revoked[asked.SerialNumber.String()]
-	by, responder, key := r.by, r.authority.Certificate, r.authority.key
+	by, other, responder, key := r.by, r.other, r.authority.Certificate, r.authority.key
 	r.mu.Unlock()
 	answer := ocsp.Response{
 		Status: ocsp.Good, SerialNumber: asked.SerialNumber, ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
@@ -128,6 +142,12 @@ func (r *Revocations) serveOCSP(w http.ResponseWriter, req *http.Request) {
 		responder, key = by.Chain[0], by.Key
 	}
 	body, err := ocsp.CreateResponse(r.authority.Certificate, responder, answer, key)
+	if err == nil && other != nil {
+		answer.SerialNumber, answer.Status = other.Chain[0].SerialNumber, ocsp.Good
+		var more []byte
+		more, err = ocsp.CreateResponse(r.authority.Certificate, responder, answer, key)
+		body = bothAnswers(more, body, key)
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -136,15 +156,67 @@ func (r *Revocations) serveOCSP(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(body)
 }
 
+// bothAnswers is one answer for two. RFC 6960, section 4.2.1.
+func bothAnswers(a, b []byte, key crypto.Signer) []byte {
+	type response struct {
+		Status asn1.Enumerated
+		Bytes  struct {
+			Type  asn1.ObjectIdentifier
+			Basic []byte
+		} `asn1:"explicit,tag:0"`
+	}
+	type data struct {
+		Responder asn1.RawValue
+		At        time.Time `asn1:"generalized"`
+		Answers   []asn1.RawValue
+	}
+	type basic struct {
+		Data      data
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+		Chain     asn1.RawValue `asn1:"optional"`
+	}
+	var outer response
+	both := make([]basic, 2)
+	for i, one := range [][]byte{a, b} {
+		if _, err := asn1.Unmarshal(one, &outer); err != nil {
+			panic(err)
+		}
+		if _, err := asn1.Unmarshal(outer.Bytes.Basic, &both[i]); err != nil {
+			panic(err)
+		}
+	}
+	all := both[1]
+	all.Data.Answers = append(both[0].Data.Answers, all.Data.Answers...)
+	said, err := asn1.Marshal(all.Data)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(said)
+	signature, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		panic(err)
+	}
+	all.Signature = asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	if outer.Bytes.Basic, err = asn1.Marshal(all); err != nil {
+		panic(err)
+	}
+	made, err := asn1.Marshal(outer)
+	if err != nil {
+		panic(err)
+	}
+	return made
+}
+
 func (r *Revocations) serveCRL(w http.ResponseWriter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
-	for serial, at := range r.revoked {
-		number, _ := new(big.Int).SetString(serial, 10)
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: number, RevocationTime: at})
-	}
-	body, err := x509.CreateRevocationList(rand.Reader, list, r.authority.Certificate, r.authority.key)
+	body, err := r.authority.list([]ListOption{func(l *x509.RevocationList) {
+		for serial, at := range r.revoked {
+			number, _ := new(big.Int).SetString(serial, 10)
+			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: number, RevocationTime: at})
+		}
+	}})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -143,7 +143,7 @@ func newNotation(_ string, settings strict.Object, deps Dependencies) (Configure
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	return configured{access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+	return configured{access: through, overlaps: v.Overlaps(), bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
 		bound, errs := v.Bind(with)
 		return bound, v, errs
 	}}, nil

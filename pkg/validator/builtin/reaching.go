@@ -78,6 +78,8 @@ func (l serverLogins) ResolveContext(ctx context.Context, of authn.Resource) (au
 type configured struct {
 	bind   func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors)
 	access *access
+	// overlaps is what to warn of where a rule counts trust roots.
+	overlaps strict.Errors
 }
 
 // Bind implements Configured.
@@ -107,4 +109,10 @@ func (f fingerprinted) Fingerprint() string {
 func UsesPullSecrets(c Configured) bool {
 	with, ok := c.(configured)
 	return ok && with.access != nil && with.access.pull
+}
+
+// Overlaps is what to warn of where a rule counts a validator's trust roots.
+func Overlaps(c Configured) strict.Errors {
+	with, _ := c.(configured)
+	return with.overlaps
 }

@@ -53,6 +53,7 @@ type Notation struct {
 	revocation     *http.Client
 	skipRevocation bool
 	state          *State
+	overlaps       strict.Errors
 }
 
 // New reads the validator's settings.
@@ -69,8 +70,12 @@ func New(settings strict.Object, deps Dependencies) (*Notation, strict.Errors) {
 	var errs, more strict.Errors
 	n.access, errs = deps.Open(settings, config.AccessConfig)
 	n.roots, more = loadRoots(settings.Key("trustRoots"), config.TrustRoots, deps.Trust)
+	n.overlaps = overlaps(settings.Key("trustRoots"), n.roots)
 	return n, append(errs, more...)
 }
+
+// Overlaps is what to warn of where a rule counts trust roots.
+func (n *Notation) Overlaps() strict.Errors { return n.overlaps }
 
 // Resolve implements validator.Resolver.
 func (n *Notation) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {

@@ -1,6 +1,8 @@
 package notation_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,30 +66,29 @@ func TestOtherSignaturesDoNotMatter(t *testing.T) {
 	s.trusts(s.bind(s.usual(), nil))
 }
 
-func TestTrustedIdentities(t *testing.T) {
+// Names are shortened where they are shown: two that differ only in what is not
+// shown are two.
+func TestLongNamesAreShownShortAndToldApart(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.ca.Signer(t, "me").Sign(t, s.reg, s.img)
-	for identities, want := range map[string]validator.Reason{
-		"x509.subject: C=DE, ST=Berlin, O=Example":          "",
-		"x509.subject: C=DE, ST=Berlin, O=Example, CN=me":   "",
-		"x509.subject: C=DE, ST=Berlin, O=Example, CN=them": validator.UntrustedSigner,
-		"x509.subject: C=DE, ST=Berlin, O=Exam":             validator.UntrustedSigner,
-		"*":                                                 "",
-	} {
-		v := s.bind(s.usual(fields{"trustedIdentities": []any{identities}}), nil)
-		if want == "" {
-			s.trusts(v)
-			continue
-		}
-		s.denies(v, want, "CN=me", "trustedIdentities")
+	long := strings.Repeat("long", 250)
+	named := func(name string) fields {
+		return fields{"trustedIdentities": []any{"x509.subject: C=DE, ST=Berlin, O=Example, CN=" + name}}
 	}
-	// Two teams of one authority.
-	team := func(name string) fields {
-		return root(name, s.ca.PEM(), fields{"trustedIdentities": []any{"x509.subject: C=DE, ST=Berlin, O=Example, CN=" + name}})
-	}
-	both := s.bind([]any{team("me"), team("you")}, fields{"trustRoot": "*"})
+	both := s.bind([]any{root("a", s.ca.PEM(), named(long+"a")), root("b", s.ca.PEM())}, fields{"trustRoot": "*"})
+	s.ca.Signer(t, long+"a").Sign(t, s.reg, s.img)
 	s.denies(both, validator.ThresholdNotReached)
-	s.ca.Signer(t, "you").Sign(t, s.reg, s.img)
-	s.trusts(both)
+	s.ca.Signer(t, long+"b").Sign(t, s.reg, s.img)
+	r := s.trusts(both)
+	s.other.Signer(t, long+"c").Sign(t, s.reg, s.img)
+	audit := s.trusts(s.bind([]any{root("default", s.other.PEM(), named("nobody"))}, fields{"verificationLevel": "audit"}))
+	shown := slices.Concat(r.Signers, audit.Signers, audit.Warnings)
+	for _, text := range shown {
+		if len(text) > 500 {
+			t.Errorf("%d bytes: %.100s…", len(text), text)
+		}
+	}
+	if len(r.Signers) < 2 || len(audit.Signers) == 0 || len(audit.Warnings) == 0 {
+		t.Errorf("somebody is not named: %q", shown)
+	}
 }

@@ -24,8 +24,8 @@ const responderTimeout = revocationTimeout / 2
 // authorizedResponders lets answers pass that were signed by who may sign them:
 // the issuer, or whom it has authorized for that. golang.org/x/crypto/ocsp takes
 // an answer that is signed with any certificate of the issuer's, so that whoever
-// has stolen a signer's key could tell us with it that it was not revoked.
-// RFC 6960, section 4.2.2.2.
+// has stolen a signer's key, or that of an authority in between, could tell us with
+// it that it was not revoked. RFC 6960, section 4.2.2.2.
 type authorizedResponders struct {
 	http.RoundTripper
 	chain []*x509.Certificate
@@ -57,7 +57,7 @@ func (a authorizedResponders) RoundTrip(req *http.Request) (*http.Response, erro
 // check looks at nothing but who signed; the library verifies that, and what is
 // said.
 func (a authorizedResponders) check(body []byte) error {
-	said, err := ocsp.ParseResponse(body, nil)
+	said, err := a.parse(body)
 	var refused ocsp.ResponseError
 	if errors.As(err, &refused) {
 		return nil // it says no more than that it does not answer
@@ -65,16 +65,29 @@ func (a authorizedResponders) check(body []byte) error {
 	if err != nil {
 		return fmt.Errorf("its answer cannot be read: %w", err)
 	}
-	by := said.Certificate
-	if by == nil || slices.ContainsFunc(a.chain[1:], by.Equal) { // the issuer itself
+	by, last := said.Certificate, len(a.chain)-1
+	// An issuer that sends its own certificate along is a root: the library has the
+	// issuer vouch for what is sent.
+	if by == nil || by.Equal(a.chain[last]) {
 		return nil
 	}
 	now := time.Now()
 	switch {
-	case !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+	case !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning), slices.ContainsFunc(a.chain[:last], by.Equal):
 		return fmt.Errorf("its answer is signed by %q, who is not authorized to", by.Subject)
 	case now.Before(by.NotBefore), now.After(by.NotAfter):
 		return fmt.Errorf("its answer is signed by %q, whose certificate is not valid now", by.Subject)
 	}
 	return nil
+}
+
+// parse reads an answer about one of the certificates, which may say something
+// about others too.
+func (a authorizedResponders) parse(body []byte) (said *ocsp.Response, err error) {
+	for _, c := range a.chain {
+		if said, err = ocsp.ParseResponseForCert(body, c, nil); err == nil {
+			return said, nil
+		}
+	}
+	return nil, err
 }

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/notaryproject/notation-core-go/revocation"
-	"github.com/notaryproject/notation-core-go/revocation/crl"
 	"github.com/notaryproject/notation-core-go/revocation/ocsp"
 	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-core-go/revocation/result"
@@ -23,38 +23,35 @@ import (
 )
 
 const (
-	// revocationTimeout bounds the inquiry about one chain of certificates.
+	// revocationTimeout bounds what the verification of one image waits for answers
+	// about all chains of certificates, and the inquiry about one, which goes on
+	// when nobody waits any more.
 	revocationTimeout = 4 * time.Second
 	// answerLifetime is for how long an answer about a chain is remembered.
 	answerLifetime = 10 * time.Minute
 	maxAnswers     = 4096
-	// crlLifetime is for how long a CRL is kept, if it is valid that long.
-	crlLifetime = time.Hour
-	// A CRL of that size names some thousands of certificates, and takes several
-	// times as much memory. Larger ones are not kept.
-	maxKeptCRLs     = 32
-	maxKeptCRLBytes = 128 << 10
 )
 
 // State is what outlives the configuration: what is known of revocations.
 type State struct {
 	answers *memo.Memo[[]*result.CertRevocationResult]
-	crls    crlCache
+	crls    *memo.Memo[fetchedCRL]
 }
 
 // NewState makes an empty state.
 func NewState() *State {
 	return &State{
 		answers: memo.New[[]*result.CertRevocationResult](maxAnswers, revocationTimeout),
-		crls:    crlCache{memo.New[*crl.Bundle](maxKeptCRLs, revocationTimeout)},
+		crls:    newCRLs(),
 	}
 }
 
 // inquiry is the question whether certificates that a signature relies on were
 // revoked.
 type inquiry struct {
-	state  *State
-	client *http.Client
+	state    *State
+	client   *http.Client
+	patience *patience
 	// skip leaves the question out.
 	skip bool
 	// trusted tells that the signer is, and not just let pass: an address that a
@@ -62,6 +59,8 @@ type inquiry struct {
 	trusted bool
 	// revoked and unknown say what was found out, and what could not be.
 	revoked, unknown string
+	// cause is why it could not be.
+	cause error
 }
 
 // chain is whose certificates are asked about.
@@ -85,7 +84,7 @@ type inquiryOf struct {
 
 // ValidateContext implements revocation.Validator. The root is never asked about.
 func (q inquiryOf) ValidateContext(ctx context.Context, opts revocation.ValidateContextOptions) ([]*result.CertRevocationResult, error) {
-	if q.skip || !q.trusted {
+	if q.skip || !q.trusted || !slices.ContainsFunc(opts.CertChain, revocable) {
 		return unasked(opts.CertChain), nil
 	}
 	for _, c := range opts.CertChain {
@@ -93,19 +92,22 @@ func (q inquiryOf) ValidateContext(ctx context.Context, opts revocation.Validate
 			return nil, err
 		}
 	}
-	answers, err := q.state.answers.Get(ctx, q.key(opts.CertChain), func(ctx context.Context) ([]*result.CertRevocationResult, time.Duration, error) {
-		answers, err := q.ask(ctx, opts)
-		if err == nil {
-			err = unanswered(opts.CertChain, answers)
-		}
-		return answers, answerLifetime, err
+	key := q.key(opts.CertChain)
+	answers, err := q.patience.wait(ctx, key, func(ctx context.Context) ([]*result.CertRevocationResult, error) {
+		return q.state.answers.Get(ctx, key, func(ctx context.Context) ([]*result.CertRevocationResult, time.Duration, error) {
+			answers, err := q.ask(ctx, opts)
+			if err == nil {
+				err = unanswered(opts.CertChain, answers)
+			}
+			return answers, answerLifetime, err
+		})
 	})
 	var none *noAnswer
 	switch {
 	case errors.As(err, &none):
 		answers, q.unknown = none.answers, q.what+": "+none.Error()
 	case err != nil:
-		q.unknown = q.what + ": " + validator.Quote(err.Error())
+		q.unknown, q.cause = q.what+": "+validator.Quote(because(err)), err
 		return nil, err
 	}
 	for i, a := range answers {
@@ -128,17 +130,28 @@ func (q inquiryOf) key(certificates []*x509.Certificate) string {
 
 // ask asks OCSP responders, and looks into CRLs where those do not answer.
 func (q inquiryOf) ask(ctx context.Context, opts revocation.ValidateContextOptions) ([]*result.CertRevocationResult, error) {
-	fetcher, err := crl.NewHTTPFetcher(q.client)
-	if err != nil {
-		return nil, err
+	for _, c := range opts.CertChain {
+		for _, at := range c.OCSPServer {
+			if _, err := url.Parse(at); err != nil { // with which the library panics
+				return nil, fmt.Errorf("a certificate names an OCSP responder at %q, which is no URL", at)
+			}
+		}
 	}
-	fetcher.Cache = q.state.crls
-	responders := &http.Client{Transport: authorizedResponders{q.client.Transport, opts.CertChain}, CheckRedirect: q.client.CheckRedirect}
-	v, err := revocation.NewWithOptions(revocation.Options{OCSPHTTPClient: responders, CRLFetcher: fetcher, CertChainPurpose: q.purpose})
+	opts.CertChain = reachable(opts.CertChain)
+	v, err := revocation.NewWithOptions(revocation.Options{
+		OCSPHTTPClient:   &http.Client{Transport: authorizedResponders{q.client.Transport, opts.CertChain}, CheckRedirect: q.client.CheckRedirect},
+		CRLFetcher:       crlFetcher{q.client, q.state.crls, opts.CertChain},
+		CertChainPurpose: q.purpose,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return v.ValidateContext(ctx, opts)
+}
+
+// revocable tells whether a certificate says where to ask.
+func revocable(c *x509.Certificate) bool {
+	return len(c.OCSPServer) > 0 || len(c.CRLDistributionPoints) > 0
 }
 
 // unasked are the answers where nothing is asked.
@@ -195,35 +208,10 @@ func because(err error) string {
 		err = generic.Err
 	}
 	switch {
-	case errors.As(err, &late):
+	case errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
 		return "it did not answer in time"
 	case errors.As(err, &request):
 		return request.Err.Error()
 	}
 	return err.Error()
-}
-
-// crlCache keeps small CRLs.
-type crlCache struct{ kept *memo.Memo[*crl.Bundle] }
-
-var _ crl.Cache = crlCache{}
-
-// Get implements crl.Cache; the caller looks at the validity.
-func (c crlCache) Get(_ context.Context, url string) (*crl.Bundle, error) {
-	if bundle, ok := c.kept.Peek(url); ok {
-		return bundle, nil
-	}
-	return nil, crl.ErrCacheMiss
-}
-
-// Set implements crl.Cache.
-func (c crlCache) Set(_ context.Context, url string, bundle *crl.Bundle) error {
-	size := len(bundle.BaseCRL.Raw)
-	if bundle.DeltaCRL != nil {
-		size += len(bundle.DeltaCRL.Raw)
-	}
-	if size <= maxKeptCRLBytes {
-		c.kept.Put(url, bundle, crlLifetime)
-	}
-	return nil
 }

@@ -1,9 +1,10 @@
 package notation_test
 
 import (
+	"crypto/x509"
+	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -107,9 +108,7 @@ func TestAServerThatHangsIsWaitedForNoLongerThanItsTime(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			s, server, _ := revocable(t, method)
-			released := make(chan struct{})
-			server.Answer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-released }))
-			t.Cleanup(sync.OnceFunc(func() { close(released) }))
+			hang(t, server)
 			start := time.Now()
 			s.denies(s.bind(s.usual(), nil), validator.TrustDataUnavailable)
 			if took := time.Since(start); took > 6*time.Second {
@@ -145,7 +144,7 @@ func TestACRLIsLookedIntoWhereAResponderHangs(t *testing.T) {
 // the authority's.
 func TestAnAnswerIsSignedByWhoMay(t *testing.T) {
 	t.Parallel()
-	ocspSigning := notationtest.Usage(9) // x509.ExtKeyUsageOCSPSigning
+	ocspSigning := notationtest.Usage(x509.ExtKeyUsageOCSPSigning)
 	for name, c := range map[string]struct {
 		by   func(s *scene, me *notationtest.Signer) *notationtest.Signer
 		want validator.Reason
@@ -161,6 +160,10 @@ func TestAnAnswerIsSignedByWhoMay(t *testing.T) {
 		"one who may": {func(s *scene, _ *notationtest.Signer) *notationtest.Signer {
 			return s.ca.Signer(t, "other", ocspSigning)
 		}, ""},
+		"the authority, with its certificate": {func(s *scene, _ *notationtest.Signer) *notationtest.Signer { return s.ca.Self() }, ""},
+		"another authority below it": {func(s *scene, _ *notationtest.Signer) *notationtest.Signer {
+			return s.ca.Intermediate(t, "Team CA").Self()
+		}, validator.TrustDataUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,6 +175,119 @@ func TestAnAnswerIsSignedByWhoMay(t *testing.T) {
 				s.denies(v, c.want)
 			}
 		})
+	}
+}
+
+// An authority that was revoked does not vouch for itself, whatever it was for.
+func TestAnAuthorityInBetweenDoesNotVouchForItself(t *testing.T) {
+	t.Parallel()
+	for name, usage := range map[string]notationtest.CertificateOption{
+		"one for certificates":    notationtest.Usage(),
+		"one for answers as well": notationtest.Usage(x509.ExtKeyUsageCodeSigning, x509.ExtKeyUsageOCSPSigning),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			server := s.ca.Revocations(t)
+			s.insecure = []string{server.Host()}
+			below := s.ca.Intermediate(t, "Team CA", server.OCSP(), usage)
+			below.Signer(t, "me").Sign(t, s.reg, s.img)
+			server.AnswerBy(below.Self())
+			s.denies(s.bind(s.usual(), nil), validator.TrustDataUnavailable, "who is not authorized to")
+		})
+	}
+}
+
+func TestAnAnswerMayBeAboutOthersToo(t *testing.T) {
+	t.Parallel()
+	s, server, me := revocable(t, "OCSP")
+	server.AnswerAbout(s.ca.Signer(t, "other"))
+	s.trusts(s.bind(s.usual(), nil))
+	s.state = newScene(t).state
+	server.Revoke(me)
+	s.denies(s.bind(s.usual(), nil), validator.Revoked)
+}
+
+// hang has a server not answer until the test ends.
+func hang(t *testing.T, server *notationtest.Revocations) {
+	t.Helper()
+	released := make(chan struct{})
+	server.Answer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-released }))
+	t.Cleanup(func() { close(released) })
+}
+
+// However many signatures and trust roots there are, an image waits for those who
+// do not answer once, and not so long that others cannot be asked. (Signatures come
+// in any order.)
+func TestWhoDoesNotAnswerDelaysAnImageOnce(t *testing.T) {
+	t.Parallel()
+	const once, all = 3 * time.Second, 4 * time.Second
+	for name, c := range map[string]struct {
+		sign func(s *scene, server *notationtest.Revocations) []any // the trust roots
+		with fields
+		want validator.Reason
+		most time.Duration
+	}{
+		"one signer's signatures, and another's": {func(s *scene, server *notationtest.Revocations) []any {
+			slow := s.ca.Signer(t, "slow", server.OCSP())
+			for i := range 3 {
+				slow.Sign(t, s.reg, s.img, notationtest.Attribute("n", i, false))
+			}
+			s.ca.Signer(t, "good").Sign(t, s.reg, s.img)
+			return s.usual()
+		}, nil, "", once},
+		"many signers, and another who is asked about": {func(s *scene, server *notationtest.Revocations) []any {
+			other := s.ca.Revocations(t)
+			s.insecure = append(s.insecure, other.Host())
+			for range 3 {
+				s.ca.Signer(t, "slow", server.OCSP()).Sign(t, s.reg, s.img)
+			}
+			s.ca.Signer(t, "good", other.OCSP()).Sign(t, s.reg, s.img)
+			return s.usual()
+		}, nil, "", all},
+		"many trust roots": {func(s *scene, server *notationtest.Revocations) (roots []any) {
+			s.ca.Signer(t, "slow", server.OCSP()).Sign(t, s.reg, s.img)
+			for i := range 5 {
+				roots = append(roots, root(fmt.Sprint("root", i), s.ca.PEM(), fields{"trustedIdentities": []any{
+					"x509.subject: C=DE, ST=Berlin, O=Example, CN=slow", fmt.Sprint("x509.subject: C=DE, ST=Berlin, O=Example, CN=", i),
+				}}))
+			}
+			return roots
+		}, fields{"trustRoot": "*"}, validator.TrustDataUnavailable, once},
+		"a timestamp authority too": {func(s *scene, server *notationtest.Revocations) []any {
+			tsa := notationtest.NewTimestampAuthority(t, server.OCSP())
+			s.ca.Signer(t, "slow", server.OCSP()).Sign(t, s.reg, s.img, notationtest.Stamped(tsa))
+			return s.usual(fields{"tsCert": tsa.Root.PEM()})
+		}, fields{"verificationLevel": "permissive"}, "", all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			server := s.ca.Revocations(t)
+			s.insecure = []string{server.Host()}
+			hang(t, server)
+			v := s.bind(c.sign(s, server), c.with)
+			start := time.Now()
+			if c.want == "" {
+				s.trusts(v)
+			} else {
+				s.denies(v, c.want, "did not answer in time")
+			}
+			if took := time.Since(start); took > c.most+500*time.Millisecond {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// What a library makes of it is not for those who wanted to run the image.
+func TestAResponderAtWhatIsNoURL(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.ca.Signer(t, "me", notationtest.OCSP("http://[::1")).Sign(t, s.reg, s.img)
+	_, failure := s.validate(s.bind(s.usual(), nil))
+	if failure == nil || failure.Reason != validator.TrustDataUnavailable || !strings.Contains(failure.Message, "which is no URL") || strings.Contains(failure.Message, "panic") {
+		t.Errorf("got %v", failure)
 	}
 }
 

@@ -8,22 +8,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/notaryproject/notation-go/verifier/trustpolicy"
 	"github.com/notaryproject/notation-go/verifier/truststore"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
-)
-
-const (
-	// anybody stands for everybody who has a certificate of the trust root.
-	anybody = "*"
-	// subjectPrefix begins the one kind of identity that there is.
-	subjectPrefix = "x509.subject:"
-	// maxIdentities bounds the identities of a trust root.
-	maxIdentities = 64
 )
 
 // rootConfig is a trust root as the configuration has it.
@@ -40,6 +30,7 @@ type signerRoot struct {
 	anchors    []*x509.Certificate
 	timestamps []*x509.Certificate // roots of timestamp authorities; none if timestamps do not count
 	identities []string            // in the syntax of trust policies
+	subjects   []subject           // the same; none if anybody is trusted
 }
 
 // stamped tells whether the root has a timestamp authority, also one that is not
@@ -73,6 +64,32 @@ func loadRoots(path string, configs []rootConfig, source trust.Source) ([]signer
 	return roots, errs
 }
 
+// overlaps tells of trust roots that trust the same authority, with everybody who
+// has a certificate of it: it alone can make enough signers for both, where trust
+// roots are counted. The errors' paths are below path.
+func overlaps(path string, roots []signerRoot) (found strict.Errors) {
+	for i, root := range roots {
+		for _, earlier := range roots[:i] {
+			if root.subjects == nil && earlier.subjects == nil && meet(root.anchors, earlier.anchors) {
+				found.Add(fmt.Sprintf("%s[%d].cert", path, i), "an authority of it is one of the trust root %q too, so that one authority counts as two", earlier.Name)
+			}
+		}
+	}
+	return found
+}
+
+// meet tells whether somebody can have a certificate that leads to both.
+func meet(some, others []*x509.Certificate) bool {
+	for _, a := range some {
+		for _, b := range others {
+			if a.Equal(b) || a.CheckSignatureFrom(b) == nil || b.CheckSignatureFrom(a) == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func loadRoot(path string, config rootConfig, source trust.Source) (signerRoot, strict.Errors) {
 	root := signerRoot{Root: trust.Root{Name: config.Name}}
 	var errs strict.Errors
@@ -87,53 +104,38 @@ func loadRoot(path string, config rootConfig, source trust.Source) (signerRoot, 
 	if config.Cert == "" {
 		errs.Add(path+".cert", "is missing; it must be the PEM certificate of the authority that issues the signers' certificates, or of a signer if it is self-signed, or configmap://NAME/KEY")
 	} else {
-		root.anchors = load("cert", config.Cert, trust.ParseAnchors)
+		root.anchors = load("cert", config.Cert, verifiable(trust.ParseAnchors))
 	}
 	if config.TSCert != "" {
-		root.timestamps = load("tsCert", config.TSCert, trust.ParseTimestampRoots)
+		root.timestamps = load("tsCert", config.TSCert, verifiable(trust.ParseTimestampRoots))
 	}
 	root.identities = config.TrustedIdentities
-	errs = append(errs, checkIdentities(path+".trustedIdentities", root.identities)...)
 	if root.identities == nil {
 		root.identities = []string{anybody}
 	}
+	var bad strict.Errors
+	root.subjects, bad = parseIdentities(path+".trustedIdentities", config.TrustedIdentities)
+	errs = append(errs, bad...)
 	root.Authority = &trust.Authority{ID: root.id()}
 	return root, errs
 }
 
-// checkIdentities makes sure that each identity is one that the library compares,
-// and that none includes another.
-func checkIdentities(path string, identities []string) (errs strict.Errors) {
-	switch {
-	case identities == nil:
-		return nil
-	case len(identities) == 0:
-		errs.Add(path, "is empty; leave it out to trust everybody who has a certificate of the trust root")
-		return errs
-	case len(identities) > maxIdentities:
-		errs.Add(path, "has more than %d identities", maxIdentities)
-		return errs
-	case slices.Equal(identities, []string{anybody}):
-		return nil
-	}
-	for i, identity := range identities {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		if !strings.HasPrefix(identity, subjectPrefix) {
-			errs.Add(at, "%.80q must read %q, with the fields of a certificate's subject, of which C, ST and O are mandatory", identity, subjectPrefix+" C=DE, ST=Berlin, O=Example")
-			continue
+// verifiable parses certificates of which the library verifies signatures: it does
+// that for roots too, and takes no SHA-1.
+func verifiable(parse func([]byte) ([]*x509.Certificate, error)) func([]byte) ([]*x509.Certificate, error) {
+	return func(text []byte) ([]*x509.Certificate, error) {
+		certificates, err := parse(text)
+		for _, c := range certificates {
+			if c.IsCA && slices.Contains(broken, c.SignatureAlgorithm) {
+				return nil, fmt.Errorf("holds %q, which is signed with %s; no signature that leads to it is ever accepted", c.Subject, c.SignatureAlgorithm)
+			}
 		}
-		if err := policyOf(signerRoot{identities: []string{identity}}, Strict, "").Validate(); err != nil {
-			errs.Add(at, "%v", err)
-		}
+		return certificates, err
 	}
-	if len(errs) > 0 {
-		return errs
-	}
-	if err := policyOf(signerRoot{identities: identities}, Strict, "").Validate(); err != nil {
-		errs.Add(path, "%v", err)
-	}
-	return errs
 }
+
+// broken are the algorithms with which crypto/x509 verifies no chain.
+var broken = []x509.SignatureAlgorithm{x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1}
 
 // id identifies the certificates and identities.
 func (r signerRoot) id() string {
@@ -168,21 +170,27 @@ const (
 	scope = "connaisseur/rule"
 )
 
-// policyOf is the trust policy that trusts a root.
-// https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#trust-policy
-func policyOf(root signerRoot, level string, timestamps trustpolicy.TimestampOption) *trustpolicy.Document {
+// stores are the certificates of a trust root, as trust policies name them.
+func (r signerRoot) stores() []string {
 	stores := []string{fmt.Sprintf("%s:%s", truststore.TypeCA, storeName)}
-	if root.stamped() {
+	if r.stamped() {
 		stores = append(stores, fmt.Sprintf("%s:%s", truststore.TypeTSA, storeName))
 	}
+	return stores
+}
+
+// policyOf is the trust policy that trusts a root, and these identities of it. Those
+// of the root itself are compared without the library.
+// https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#trust-policy
+func policyOf(root signerRoot, level string, timestamps trustpolicy.TimestampOption, identities ...string) *trustpolicy.Document {
 	return &trustpolicy.Document{
 		Version: "1.0",
 		TrustPolicies: []trustpolicy.TrustPolicy{{
 			Name:                  "rule",
 			RegistryScopes:        []string{scope},
 			SignatureVerification: trustpolicy.SignatureVerification{VerificationLevel: level, VerifyTimestamp: timestamps},
-			TrustStores:           stores,
-			TrustedIdentities:     root.identities,
+			TrustStores:           root.stores(),
+			TrustedIdentities:     identities,
 		}},
 	}
 }

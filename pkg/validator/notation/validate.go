@@ -2,7 +2,9 @@ package notation
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -46,7 +48,7 @@ func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.
 	if _, err := v1.NewHash(string(ref.Digest())); err != nil {
 		return validator.Result{}, validator.Errorf(validator.InvalidReference, "cannot use the digest: %w", err)
 	}
-	t := &tally{bound: b, digest: ref.Digest()}
+	t := &tally{bound: b, digest: ref.Digest(), seen: map[[sha256.Size]byte]bool{}, patience: newPatience()}
 	for found, err := range access.Attached(ctx, ref, registry.Wanted{NotaryProject: true}) {
 		t.failure = worse(t.failure, validator.AsError(err))
 		for _, candidate := range found {
@@ -72,6 +74,8 @@ type tally struct {
 	accepted []*accepted
 	nearest  *validator.Error // what came nearest to being accepted
 	failure  *validator.Error // why something could not be looked at
+	seen     map[[sha256.Size]byte]bool
+	patience *patience
 }
 
 // accepted is a signature that a trust root of the rule accepts.
@@ -88,9 +92,18 @@ type accepted struct {
 // malformed signature and nothing more.
 func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 	t.found = true
+	sum := sha256.Sum256(found.Payload)
+	if t.seen[sum] { // the same signature, attached once more
+		return
+	}
+	t.seen[sum] = true
 	defer func() {
 		if p := recover(); p != nil {
-			t.nearest = worse(t.nearest, malformed(fmt.Errorf("%v", p)))
+			t.nearest = worse(t.nearest, &validator.Error{
+				Reason:  validator.MalformedSignature,
+				Message: "a signature cannot be read, because of an internal error",
+				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+			})
 		}
 	}()
 	c, err := open(found)
@@ -147,16 +160,16 @@ func (t *tally) reached() bool { return t.quorum.Check(t.quorum.Distinct(t.signe
 func (t *tally) result() validator.Result {
 	r := validator.Result{Digest: t.digest}
 	var trusted []trust.Signed
+	named := map[string]bool{} // in full: two may differ only in what is not shown
 	for _, a := range t.accepted {
+		show := func(signer string) string { return signer + ", who is not trusted" }
 		if a.trusted {
 			trusted = append(trusted, a.Signed)
+			show = func(signer string) string { return fmt.Sprintf("%s (%s)", a.Root, signer) }
 		}
-		who := fmt.Sprintf("%s (%s)", a.Root, a.Signer)
-		if !a.trusted {
-			who = a.Signer + ", who is not trusted"
-		}
-		if !slices.Contains(r.Signers, who) {
-			r.Signers = append(r.Signers, who)
+		if full := show(a.Signer); !named[full] {
+			named[full] = true
+			r.Signers = append(r.Signers, show(validator.Quote(a.Signer)))
 		}
 		for _, what := range a.tolerated {
 			what = fmt.Sprintf("%s, which verificationLevel: %s lets pass", what, t.level)

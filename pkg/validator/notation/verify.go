@@ -30,8 +30,9 @@ func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*acc
 	if failure := c.checkAttributes(); failure != nil {
 		return nil, failure
 	}
-	inquiry := &inquiry{state: t.state, client: t.revocation, skip: t.skipRevocation, trusted: c.leadsTo(root.anchors)}
-	v, err := verifier.NewWithOptions(policyOf(root, t.level, t.timestamps), root, nil, verifier.VerifierOptions{
+	identified := root.identifies(c.leaf())
+	inquiry := &inquiry{state: t.state, client: t.revocation, patience: t.patience, skip: t.skipRevocation, trusted: identified && c.leadsTo(root.anchors)}
+	v, err := verifier.NewWithOptions(policyOf(root, t.level, t.timestamps, anybody), root, nil, verifier.VerifierOptions{
 		RevocationCodeSigningValidator:  inquiry.of(signers),
 		RevocationTimestampingValidator: inquiry.of(timestampAuthorities),
 	})
@@ -46,17 +47,23 @@ func (t *tally) verify(ctx context.Context, c *candidate, root signerRoot) (*acc
 	switch {
 	case ctx.Err() != nil:
 		return nil, validator.AsError(ctx.Err())
+	case !identified && t.level != Audit && failed(outcome) != trustpolicy.TypeIntegrity:
+		return nil, validator.Errorf(validator.UntrustedSigner, "a signature is by %s, who is not among the trustedIdentities", quoted(c))
 	case err != nil:
 		return nil, diagnose(c, root, outcome, inquiry, err)
 	case outcome == nil || outcome.EnvelopeContent == nil:
 		return nil, validator.Errorf(validator.Internal, "nothing was verified")
 	}
-	return &accepted{
+	by := &accepted{
 		Signed:    trust.Signed{Root: root.Name, Signer: c.who(), Key: trust.KeyID(c.leaf().RawSubjectPublicKeyInfo)},
-		trusted:   authentic(outcome),
+		trusted:   identified && authentic(outcome),
 		tolerated: tolerated(c, outcome),
 		expires:   t.expiry(c, root),
-	}, nil
+	}
+	if !identified {
+		by.tolerated = append(by.tolerated, unverified(c, trustpolicy.TypeAuthenticity, "it is not among the trustedIdentities"))
+	}
+	return by, nil
 }
 
 // checkAttributes refuses what whoever verifies must understand, and we do not.
@@ -77,26 +84,36 @@ func (c *candidate) checkAttributes() *validator.Error {
 // quoted names the signer in a message.
 func quoted(c *candidate) string { return validator.Quote(c.who()) }
 
-// diagnose says why the library does not accept a signature.
-func diagnose(c *candidate, root signerRoot, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
-	failed := trustpolicy.ValidationType("")
-	if outcome != nil {
-		for _, r := range outcome.VerificationResults {
-			if r.Error != nil && r.Action == trustpolicy.ActionEnforce {
-				failed = r.Type
-			}
+// failed is what made the library refuse a signature.
+func failed(outcome *notation.VerificationOutcome) (what trustpolicy.ValidationType) {
+	if outcome == nil {
+		return ""
+	}
+	for _, r := range outcome.VerificationResults {
+		if r.Error != nil && r.Action == trustpolicy.ActionEnforce {
+			what = r.Type
 		}
 	}
+	return what
+}
+
+// diagnose says why the library does not accept a signature.
+func diagnose(c *candidate, root signerRoot, outcome *notation.VerificationOutcome, asked *inquiry, cause error) *validator.Error {
 	switch {
 	case asked.revoked != "":
 		return validator.Errorf(validator.Revoked, "a signature by %s counts no more: %s", quoted(c), asked.revoked)
 	case asked.unknown != "":
-		return validator.Errorf(validator.TrustDataUnavailable, "it cannot be found out whether the certificates of %s were revoked: %s; "+
+		failure := validator.Errorf(validator.TrustDataUnavailable, "it cannot be found out whether the certificates of %s were revoked: %s; "+
 			"where nothing can be asked, insecureSkipRevocation: true of the validator leaves that out", quoted(c), asked.unknown)
+		var broken *validator.Error
+		if errors.As(asked.cause, &broken) && broken.Reason == validator.Internal {
+			failure.Reason, failure.Err = broken.Reason, broken.Err
+		}
+		return failure
 	}
-	switch failed {
+	switch failed(outcome) {
 	case trustpolicy.TypeAuthenticity:
-		return validator.Errorf(validator.UntrustedSigner, "a signature is by %s, who is not among the trustedIdentities", quoted(c))
+		return validator.Errorf(validator.UntrustedSigner, "a signature is by %s, for whom nobody vouches who is trusted: %s", quoted(c), validator.Quote(cause.Error()))
 	case trustpolicy.TypeExpiry:
 		return validator.Errorf(validator.Expired, "a signature by %s was valid until %s", quoted(c), c.signer.SignedAttributes.Expiry.UTC().Format(time.RFC3339))
 	case trustpolicy.TypeAuthenticTimestamp:
@@ -139,9 +156,14 @@ func tolerated(c *candidate, outcome *notation.VerificationOutcome) (wrong []str
 		if errors.As(r.Error, &untrusted) {
 			what = "nobody who is trusted vouches for that certificate"
 		}
-		wrong = append(wrong, fmt.Sprintf("of a signature by %s, the %s is not verified: %s", quoted(c), aspects[r.Type], what))
+		wrong = append(wrong, unverified(c, r.Type, what))
 	}
 	return wrong
+}
+
+// unverified says that something of a signature is not verified, and why.
+func unverified(c *candidate, what trustpolicy.ValidationType, why string) string {
+	return fmt.Sprintf("of a signature by %s, the %s is not verified: %s", quoted(c), aspects[what], why)
 }
 
 // authentic tells whether the signer is trusted, and not just let pass.
