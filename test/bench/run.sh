@@ -174,6 +174,9 @@ measure_go() {
   row "cold tag, keyless, registry at 50 ms: p50" "≤ 165 ms" "$(metric "$out" BenchmarkColdKeyless/tag p50-ms) ms" "-bench ColdKeyless/tag"
   row "cold bundle, keyless: requests" "4" "$(metric "$out" BenchmarkColdKeyless/bundle requests/op)" "-bench ColdKeyless/bundle"
   row "cold bundle, keyless, registry at 50 ms: p50" "≤ 215 ms" "$(metric "$out" BenchmarkColdKeyless/bundle p50-ms) ms" "-bench ColdKeyless/bundle"
+  row "cold tag, Notary Project: requests" "≤ 4" "$(metric "$out" BenchmarkColdNotation/listed requests/op)" "-bench ColdNotation/listed"
+  row "cold tag, Notary Project, registry at 50 ms: p50" "≤ 215 ms" "$(metric "$out" BenchmarkColdNotation/listed p50-ms) ms" "-bench ColdNotation/listed"
+  row "cold tag, Notary Project, without a referrers API: requests" "≤ 4" "$(metric "$out" BenchmarkColdNotation/tagged requests/op)" "-bench ColdNotation/tagged"
   row "cold tag, Notary V1: requests" "4" "$(metric "$out" BenchmarkAdmissionNotary/targets requests/op)" "-bench AdmissionNotary"
   row "cold tag, Notary V1, server at 50 ms: p50" "≤ 60 ms" "$(metric "$out" BenchmarkAdmissionNotary/targets p50-ms) ms" "-bench AdmissionNotary"
   row "cold tag, Notary V1, targets/releases, server at 50 ms: p50" "≤ 110 ms" "$(metric "$out" BenchmarkAdmissionNotary/releases p50-ms) ms" "-bench AdmissionNotary"
@@ -186,6 +189,9 @@ measure_go() {
   local kind
   for kind in key key-log keyless keyless-rekor-v2 keyless-5-roots keyless-attestation; do
     row "verification of a bundle, $kind: CPU" "" "$(awk -v ns="$(metric "$out" "BenchmarkVerify/$kind" ns/op)" 'BEGIN { printf "%d µs", ns / 1e3 }')" "-bench Verify/$kind"
+  done
+  for kind in JWS COSE timestamp behind-50-strangers; do
+    row "verification of a signature of the Notary Project, $kind: CPU" "" "$(awk -v ns="$(metric "$out" "BenchmarkVerifyNotation/$kind" ns/op)" 'BEGIN { printf "%d µs", ns / 1e3 }')" "-bench VerifyNotation/$kind"
   done
   row "growth of the heap from the 2,000th to the 10,000th different image" "≤ 16 MB" "$(metric "$out" BenchmarkMemory grown-MB) MB" "-bench Memory"
   row "Pod of 10 new images: p50" "that of one" "$(metric "$out" BenchmarkCold/pod-of-10 p50-ms) ms" "-bench Cold/pod-of-10"
