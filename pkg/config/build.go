@@ -121,6 +121,8 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	exceptions, errs := parseExceptions(doc.exceptions)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
+	kinds, errs := parseWorkloads(o)
+	built.Errors = append(built.Errors, errs...)
 	built.Insecure = insecurities(doc, features)
 	built.Warnings = slices.Concat(built.Insecure, warnings(o, doc, features, source.reads), source.unavailable())
 	built.Rules = ruleTexts(doc)
@@ -136,6 +138,7 @@ func (b *Builder) Build(o Objects) Built {
 
 		Exceptions: exceptions,
 		Features:   features,
+		Workloads:  kinds,
 	}
 	return built
 }
