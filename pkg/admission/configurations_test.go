@@ -96,7 +96,9 @@ func certificateWith(authority string) *corev1.Secret {
 func noSnapshot() (*verify.Snapshot, error) { return nil, errors.New("not yet") }
 
 func settings(s feature.Settings) Snapshots {
-	return func() (*verify.Snapshot, error) { return &verify.Snapshot{Features: s, Workloads: workload.Builtin()}, nil }
+	return func() (*verify.Snapshot, error) {
+		return &verify.Snapshot{Features: s, Workloads: workload.Builtin()}, nil
+	}
 }
 
 func namespaces(excluded ...string) *metav1.LabelSelector {
