@@ -60,6 +60,9 @@ func (c *cli) admit() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := recognize(manifests, built.Snapshot.Workloads); err != nil {
+			return err
+		}
 		w := newWebhook(built.Snapshot, verify.Engine{Now: how.at.clock(c.now)}, how.timeout)
 		return c.report(w.admitAll(cmd.Context(), manifests, *namespace), format.value)
 	})
@@ -77,7 +80,7 @@ func (c *cli) report(answers []admitted, format string) error {
 		if a.allowed {
 			objects = append(objects, a.object)
 		}
-		if a.manifest.covered() {
+		if a.manifest.covered {
 			outcomes = append(outcomes, a.outcome())
 			c.reportImages(a)
 		}

@@ -88,7 +88,7 @@ func examine(objects config.Objects) (problems []problem, sound string) {
 	builder := config.NewBuilder(cache.New(cache.Options{}))
 	built := builder.Build(objects)
 	errs := built.Errors
-	for _, name := range []string{config.PolicyName, config.TrustRootsName, config.FeaturesName} {
+	for _, name := range config.Names {
 		cm := objects.ConfigMaps[name]
 		if cm == nil {
 			continue

@@ -22,10 +22,22 @@ type manifest struct {
 	kind      schema.GroupVersionKind
 	name      string // or what it will start with
 	namespace string // empty if the object does not say
+	covered   bool   // the webhook looks at such objects
 }
 
-// covered tells whether the webhook looks at such objects.
-func (m *manifest) covered() bool { return workload.Covers(m.kind.GroupKind()) }
+// recognize notes which of the objects the webhook looks at, and whether it can read
+// them: better now than halfway through.
+func recognize(manifests []*manifest, kinds workload.Kinds) error {
+	for _, m := range manifests {
+		if m.covered = kinds.Covers(m.kind.GroupKind()); !m.covered {
+			continue
+		}
+		if _, err := kinds.Extract(m.kind, m.object); err != nil {
+			return fmt.Errorf("%s %s: %w", m.kind.Kind, m.name, err)
+		}
+	}
+	return nil
+}
 
 // readManifests reads the objects of files and folders, and of the standard
 // input for "-", in their order. Lists are taken apart.
@@ -132,8 +144,5 @@ func newManifest(object json.RawMessage, h head) (*manifest, error) {
 	if m.name == "" {
 		m.name = h.Metadata.GenerateName
 	}
-	if m.covered() { // better now than halfway through
-		_, err = workload.Extract(m.kind, m.object)
-	}
-	return m, err
+	return m, nil
 }

@@ -72,9 +72,9 @@ func (c *configurations) Reconcile(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	want := desired{authority: authority, namespace: c.key.Namespace, owner: owner}
+	want := desired{authority: authority, kinds: workload.Builtin(), namespace: c.key.Namespace, owner: owner}
 	if snapshot, err := c.snapshots(); err == nil {
-		want.settings = &snapshot.Features
+		want.settings, want.kinds = &snapshot.Features, snapshot.Workloads
 	}
 	return errors.Join(
 		c.reconcileMutating(ctx, want),
@@ -110,7 +110,7 @@ func (c *configurations) reconcileMutating(ctx context.Context, want desired) er
 		if settings == nil {
 			continue
 		}
-		w.Rules, w.NamespaceSelector = workloadRules(), want.selector(settings)
+		w.Rules, w.NamespaceSelector = workloadRules(want.kinds), want.selector(settings)
 		w.FailurePolicy, w.TimeoutSeconds = failurePolicy(settings), ptr.To(int32(settings.Webhook.TimeoutSeconds))
 		w.MatchPolicy, w.SideEffects = ptr.To(admissionregistrationv1.Equivalent), ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
 		w.ReinvocationPolicy = ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy)
@@ -151,7 +151,7 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 		if settings == nil {
 			continue
 		}
-		w.Rules, w.NamespaceSelector = workloadRules(), want.selector(settings)
+		w.Rules, w.NamespaceSelector = workloadRules(want.kinds), want.selector(settings)
 		w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNoneOnDryRun)
 		w.FailurePolicy, w.TimeoutSeconds = failurePolicy(settings), ptr.To(int32(settings.Webhook.TimeoutSeconds))
 	}
@@ -168,7 +168,9 @@ type desired struct {
 	// settings is nil as long as there is no configuration. What one had set
 	// before a restart is then left alone, and the defaults are for a webhook
 	// that has no rules yet.
-	settings  *feature.Settings
+	settings *feature.Settings
+	// kinds are those of the same configuration, or else the built-in ones.
+	kinds     workload.Kinds
 	namespace string
 	owner     []metav1.OwnerReference
 }
@@ -227,10 +229,11 @@ func (d desired) ownNamespace() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{namespaceLabel: d.namespace}}
 }
 
-// workloadRules cover every kind whose images are found.
-func workloadRules() []admissionregistrationv1.RuleWithOperations {
+// workloadRules cover every kind whose images are found. A rule for a kind that
+// the cluster does not have (yet) matches nothing.
+func workloadRules(kinds workload.Kinds) []admissionregistrationv1.RuleWithOperations {
 	var rules []admissionregistrationv1.RuleWithOperations
-	for _, r := range workload.Rules() {
+	for _, r := range kinds.Rules() {
 		rules = append(rules, rule(r.Group, r.Version, r.Names))
 	}
 	return rules

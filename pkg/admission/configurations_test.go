@@ -20,6 +20,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
 )
 
 func byService() admissionregistrationv1.WebhookClientConfig {
@@ -95,7 +96,9 @@ func certificateWith(authority string) *corev1.Secret {
 func noSnapshot() (*verify.Snapshot, error) { return nil, errors.New("not yet") }
 
 func settings(s feature.Settings) Snapshots {
-	return func() (*verify.Snapshot, error) { return &verify.Snapshot{Features: s}, nil }
+	return func() (*verify.Snapshot, error) {
+		return &verify.Snapshot{Features: s, Workloads: workload.Builtin()}, nil
+	}
 }
 
 func namespaces(excluded ...string) *metav1.LabelSelector {
@@ -108,7 +111,7 @@ func TestTheConfigurationsAreFilledIn(t *testing.T) {
 	if err != nil || calls != 3 {
 		t.Fatalf("%v, %d calls", err, calls)
 	}
-	rules := workloadRules()
+	rules := workloadRules(workload.Builtin())
 	connected := func(path string) admissionregistrationv1.WebhookClientConfig {
 		c := byService()
 		c.Service.Path, c.CABundle = &path, []byte("CA")
@@ -159,7 +162,7 @@ func TestTheConfigurationsAreFilledIn(t *testing.T) {
 func TestT8TheRulesCoverEveryKind(t *testing.T) {
 	t.Parallel()
 	covered := map[string]bool{}
-	for _, rule := range workloadRules() {
+	for _, rule := range workloadRules(workload.Builtin()) {
 		if diff := cmp.Diff([]admissionregistrationv1.OperationType{"CREATE", "UPDATE"}, rule.Operations); diff != "" {
 			t.Error(diff)
 		}

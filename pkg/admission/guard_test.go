@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
 )
 
 // T18, T24: an object with more images than there is time for is denied at
@@ -28,7 +29,7 @@ func TestT18AnObjectOfTooManyImagesIsDenied(t *testing.T) {
 		containers = append(containers, fmt.Sprintf(`{"name":"c%d","image":"example.org/x%d"}`, i, i))
 	}
 	object := `{"metadata":{"name":"x"},"spec":{"containers":[` + strings.Join(containers, ",") + `]}}`
-	snapshots := func() (*verify.Snapshot, error) { return &verify.Snapshot{}, nil }
+	snapshots := func() (*verify.Snapshot, error) { return &verify.Snapshot{Workloads: workload.Builtin()}, nil }
 	got := NewMutating(verify.Engine{Now: time.Now}, snapshots, nil, zap.NewNop()).Admit(t.Context(), &admissionv1.AdmissionRequest{
 		Operation: admissionv1.Create, Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Object: runtime.RawExtension{Raw: []byte(object)},
 	})

@@ -114,7 +114,7 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 		return
 	}
 	d.detects = snapshot.Features.DetectionMode
-	req, err := request(d.request)
+	req, err := request(snapshot.Workloads, d.request)
 	if err != nil {
 		d.fail(err, "no image could be checked: %v", err)
 		return
@@ -132,9 +132,9 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 const maxImages = 500
 
 // request is what the engine is asked about an admission request.
-func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
+func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Request, error) {
 	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
-	w, err := workload.Extract(gvk, req.Object.Raw)
+	w, err := kinds.Extract(gvk, req.Object.Raw)
 	if err != nil {
 		return verify.Request{}, err
 	}
@@ -151,7 +151,7 @@ func request(req *admissionv1.AdmissionRequest) (verify.Request, error) {
 		Identity:  validator.PullIdentity(req.Namespace, w.ServiceAccount, w.PullSecrets),
 	}
 	if req.Operation == admissionv1.Update {
-		if out.Old, err = workload.Extract(gvk, req.OldObject.Raw); err != nil {
+		if out.Old, err = kinds.Extract(gvk, req.OldObject.Raw); err != nil {
 			return verify.Request{}, fmt.Errorf("the object as it was before: %w", err)
 		}
 	}

@@ -182,7 +182,7 @@ func TestAChildOfAVerifiedObjectCostsNoRequest(t *testing.T) {
 	t.Parallel()
 	w := newForgetfulWorld(t)
 	wantAllowed(t, w.mutating().Admit(t.Context(), create(allKinds["Deployment"], podSpec(w.signed.String()))))
-	made, err := workload.Extract(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}, create(allKinds["ReplicaSet"], podSpec(w.signed.Pinned())).Object.Raw)
+	made, err := workload.Builtin().Extract(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}, create(allKinds["ReplicaSet"], podSpec(w.signed.Pinned())).Object.Raw)
 	if err != nil {
 		t.Fatal(err)
 	}

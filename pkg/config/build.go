@@ -121,6 +121,8 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	exceptions, errs := parseExceptions(doc.exceptions)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
+	kinds, errs := parseWorkloads(o)
+	built.Errors = append(built.Errors, errs...)
 	now := time.Now
 	if b.now != nil {
 		now = b.now
@@ -141,6 +143,7 @@ func (b *Builder) Build(o Objects) Built {
 
 		Exceptions: exceptions,
 		Features:   features,
+		Workloads:  kinds,
 	}
 	return built
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +21,7 @@ const (
 	lastGoodKey = "configuration.json.gz"
 	// RevisionAnnotation names the revision of the configuration that is kept.
 	RevisionAnnotation = "connaisseur.sse-secure-systems.github.io/revision"
-	// maxLastGood bounds what is unpacked, in bytes: three ConfigMaps of the
+	// maxLastGood bounds what is unpacked, in bytes: four ConfigMaps of the
 	// greatest size, and what trust roots may lie elsewhere.
 	maxLastGood = 16 << 20
 	// maxConfigMap is Kubernetes' limit, less room for metadata.
@@ -61,7 +62,7 @@ func Keep(into *corev1.ConfigMap, change Change) (*corev1.ConfigMap, error) {
 
 // usedConfigMaps names the ConfigMaps that a configuration consists of.
 func usedConfigMaps(change Change) []string {
-	names := []string{PolicyName, TrustRootsName, FeaturesName}
+	names := slices.Clone(Names)
 	for what := range change.reads {
 		if parts := strings.Split(what, "/"); parts[0] == "configmap" && parts[1] != TrustRootsName {
 			names = append(names, parts[1])

@@ -19,7 +19,11 @@ const (
 	PolicyName     = "config-policy"
 	TrustRootsName = "config-trust-roots"
 	FeaturesName   = "config-features"
+	WorkloadsName  = "config-workloads"
 )
+
+// Names are those of all of them.
+var Names = []string{PolicyName, TrustRootsName, FeaturesName, WorkloadsName}
 
 // DefaultNamespace is where the configuration is unless somebody says
 // otherwise.
@@ -158,11 +162,11 @@ func replay(source trust.Source, reads map[string]string) {
 	}
 }
 
-// revision identifies a configuration by its content: the policy, the features
-// and the trust material that was read for them.
+// revision identifies a configuration by its content: the policy, the features, the
+// workloads and the trust material that was read for them.
 func revision(o Objects, reads map[string]string) string {
 	var b strings.Builder
-	for _, name := range []string{PolicyName, FeaturesName} {
+	for _, name := range []string{PolicyName, FeaturesName, WorkloadsName} {
 		for _, key := range o.keys(name) {
 			fmt.Fprintf(&b, "%q %q %q\n", name, key, o.text(name, key))
 		}

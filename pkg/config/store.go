@@ -164,7 +164,7 @@ func (s *Store) Expect(o Objects) {
 // deleted finds the ConfigMaps that the configuration in force has and the
 // offered one lacks. Defaults must not replace what somebody had set.
 func (s *Store) deleted(o Objects) (errs strict.Errors) {
-	for _, name := range []string{PolicyName, TrustRootsName, FeaturesName} {
+	for _, name := range Names {
 		if s.good.ConfigMaps[name] != nil && o.ConfigMaps[name] == nil && name != PolicyName {
 			errs = append(errs, &strict.Error{Source: name, Message: "was deleted; to go back to its defaults, create it without data"})
 		}
@@ -184,7 +184,7 @@ func identify(o Objects, reads map[string]string) string {
 // the cluster may be another thing by now.
 func identity(o Objects, reads map[string]string) string {
 	exists := ""
-	for _, name := range []string{PolicyName, TrustRootsName, FeaturesName} {
+	for _, name := range Names {
 		exists += fmt.Sprint(o.ConfigMaps[name] != nil)
 	}
 	return exists + revision(o, reads)

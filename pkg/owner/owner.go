@@ -101,7 +101,7 @@ func keep(gvk schema.GroupVersionKind) cache.TransformFunc {
 		if err != nil {
 			return nil, err
 		}
-		w, err := workload.Extract(gvk, raw)
+		w, err := workload.Builtin().Extract(gvk, raw)
 		if err != nil {
 			return nil, err
 		}

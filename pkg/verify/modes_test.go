@@ -30,7 +30,7 @@ func template(t testing.TB, kind, metadata string, images ...string) *workload.W
 	for i, img := range images {
 		containers[i] = fmt.Sprintf(`{"name":"c%d","image":%q}`, i, img)
 	}
-	w, err := workload.Extract(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kind},
+	w, err := workload.Builtin().Extract(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: kind},
 		fmt.Appendf(nil, `{"metadata":%s,"spec":{"template":{"spec":{"containers":[%s]}}}}`, metadata, strings.Join(containers, ",")))
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func TestT11ChildrenAreApproved(t *testing.T) {
 		return owners{"prod/ReplicaSet/web": template(t, "ReplicaSet", `{"name":"web","uid":"1"}`, images...)}
 	}
 	initContainers := func() *workload.Workload {
-		w, err := workload.Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, fmt.Appendf(nil,
+		w, err := workload.Builtin().Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, fmt.Appendf(nil,
 			`{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web","uid":"1","controller":true}]},"spec":{"initContainers":[{"name":"i","image":%q}],"containers":[{"name":"c","image":%[1]q}]}}`, pinned))
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
+	"github.com/sse-secure-systems/connaisseur/pkg/workload"
 )
 
 // Mode says what becomes of a reference that was verified.
@@ -73,4 +74,6 @@ type Snapshot struct {
 	Exceptions []Exception
 	// Features are the settings of config-features.
 	Features feature.Settings
+	// Workloads are the kinds of objects that are looked at.
+	Workloads workload.Kinds
 }

@@ -160,10 +160,10 @@ type Verdict struct {
 // Pin is what the field of one of the images must hold to run what was verified,
 // and whether that is demanded. What the object had before is left alone, since
 // changing it would restart containers, or is forbidden; and so is what somebody
-// else's controller compares with what it has made: its Pods are pinned.
+// compares (workload.Workload.Fixed): the Pods that come of it are pinned.
 func (v *Verdict) Pin(img *ImageVerdict) (reference string, demanded bool) {
 	if !v.Workload.IsPod() {
-		if v.PodsOnly || v.Workload.Controller() != nil || img.Rule != nil && img.Rule.Mode == MutatePodsOnly {
+		if v.PodsOnly || v.Workload.Fixed() || img.Rule != nil && img.Rule.Mode == MutatePodsOnly {
 			return "", false
 		}
 	}

@@ -105,7 +105,7 @@ func extract(t testing.TB, metadata string, images ...string) *workload.Workload
 	for i, img := range images {
 		containers[i] = fmt.Sprintf(`{"name":"c%d","image":%q}`, i, img)
 	}
-	w, err := workload.Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"},
+	w, err := workload.Builtin().Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"},
 		fmt.Appendf(nil, `{"metadata":%s,"spec":{"containers":[%s]}}`, metadata, strings.Join(containers, ",")))
 	if err != nil {
 		t.Fatal(err)
@@ -319,7 +319,7 @@ func TestExemptionsAreNarrow(t *testing.T) {
 
 func deployment(t testing.TB, replicas int, img string) *workload.Workload {
 	t.Helper()
-	w, err := workload.Extract(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"},
+	w, err := workload.Builtin().Extract(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"},
 		fmt.Appendf(nil, `{"spec":{"replicas":%d,"template":{"spec":{"containers":[{"image":%q}]}}}}`, replicas, img))
 	if err != nil {
 		t.Fatal(err)
@@ -370,7 +370,7 @@ func TestOnlyInconclusiveChecksOfUnchangedWorkloadsAreTolerated(t *testing.T) {
 
 func initPod(t testing.TB, img string) *workload.Workload {
 	t.Helper()
-	w, err := workload.Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, fmt.Appendf(nil, `{"spec":{"initContainers":[{"image":%q}]}}`, img))
+	w, err := workload.Builtin().Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, fmt.Appendf(nil, `{"spec":{"initContainers":[{"image":%q}]}}`, img))
 	if err != nil {
 		t.Fatal(err)
 	}

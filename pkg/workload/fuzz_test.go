@@ -33,7 +33,7 @@ func FuzzExtract(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint8, raw string) {
 		kind := typed[int(which)%len(typed)]
-		w, err := workload.Extract(kind.gvk, []byte(raw))
+		w, err := workload.Builtin().Extract(kind.gvk, []byte(raw))
 		if (w == nil) == (err == nil) {
 			t.Fatalf("Extract = %v, %v", w, err)
 		}
@@ -117,7 +117,7 @@ func BenchmarkExtract(b *testing.B) {
 			b.SetBytes(int64(len(raw)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if w, err := workload.Extract(pod, raw); err != nil || len(w.Images) == 0 {
+				if w, err := workload.Builtin().Extract(pod, raw); err != nil || len(w.Images) == 0 {
 					b.Fatal(w, err)
 				}
 			}

@@ -1,45 +1,73 @@
 package workload
 
 import (
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// kind is a kind of object that runs images: where its pod spec stands, and
-// how admission rules name it.
+// servingGroup is Knative's.
+const servingGroup = "serving.knative.dev"
+
+var revision = schema.GroupKind{Group: servingGroup, Kind: "Revision"}
+
+// reader reads the objects of a kind.
+type reader interface {
+	read(gvk schema.GroupVersionKind, raw []byte) (*Workload, error)
+}
+
+// kind is a kind of object that runs images: how admission rules name it, and
+// where its images stand.
 type kind struct {
 	schema.GroupKind
 	version   string
 	resources []string
-	podSpec   []string // path of the pod spec from the object's root
+	reader
 }
 
-// kinds lists every kind that is covered. To add one, add a line; the webhook's
-// rules, extraction and the command line follow.
-var kinds = []kind{
-	{schema.GroupKind{Group: "", Kind: "Pod"}, "v1", []string{"pods", "pods/ephemeralcontainers"}, []string{"spec"}},
-	{schema.GroupKind{Group: "", Kind: "ReplicationController"}, "v1", []string{"replicationcontrollers"}, []string{"spec", "template", "spec"}},
-	{schema.GroupKind{Group: "apps", Kind: "Deployment"}, "v1", []string{"deployments"}, []string{"spec", "template", "spec"}},
-	{schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}, "v1", []string{"replicasets"}, []string{"spec", "template", "spec"}},
-	{schema.GroupKind{Group: "apps", Kind: "DaemonSet"}, "v1", []string{"daemonsets"}, []string{"spec", "template", "spec"}},
-	{schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "v1", []string{"statefulsets"}, []string{"spec", "template", "spec"}},
-	{schema.GroupKind{Group: "batch", Kind: "Job"}, "v1", []string{"jobs"}, []string{"spec", "template", "spec"}},
-	{schema.GroupKind{Group: "batch", Kind: "CronJob"}, "v1", []string{"cronjobs"}, []string{"spec", "jobTemplate", "spec", "template", "spec"}},
+// builtin lists every kind that is covered without being asked for. To add one,
+// add a line; the webhook's rules, extraction and the command line follow.
+var builtin = []kind{
+	{schema.GroupKind{Group: "", Kind: "Pod"}, "v1", []string{"pods", "pods/ephemeralcontainers"}, inSpec},
+	{schema.GroupKind{Group: "", Kind: "ReplicationController"}, "v1", []string{"replicationcontrollers"}, inTemplate},
+	{schema.GroupKind{Group: "apps", Kind: "Deployment"}, "v1", []string{"deployments"}, inTemplate},
+	{schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}, "v1", []string{"replicasets"}, inTemplate},
+	{schema.GroupKind{Group: "apps", Kind: "DaemonSet"}, "v1", []string{"daemonsets"}, inTemplate},
+	{schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "v1", []string{"statefulsets"}, inTemplate},
+	{schema.GroupKind{Group: "batch", Kind: "Job"}, "v1", []string{"jobs"}, inTemplate},
+	{schema.GroupKind{Group: "batch", Kind: "CronJob"}, "v1", []string{"cronjobs"}, inJobTemplate},
+	{schema.GroupKind{Group: servingGroup, Kind: "Service"}, "v1", []string{"services"}, inTemplate},
+	{schema.GroupKind{Group: servingGroup, Kind: "Configuration"}, "v1", []string{"configurations"}, inTemplate},
+	{revision, "v1", []string{"revisions"}, inSpec},
 }
 
-func lookup(gk schema.GroupKind) (kind, bool) {
-	i := slices.IndexFunc(kinds, func(k kind) bool { return k.GroupKind == gk })
+// Kinds are the kinds of objects whose images are found. The zero value has
+// none. It is not modified.
+type Kinds struct{ all []kind }
+
+// Builtin are Kubernetes' own kinds and Knative's.
+func Builtin() Kinds { return Kinds{builtin} }
+
+func (k Kinds) lookup(gk schema.GroupKind) *kind {
+	i := slices.IndexFunc(k.all, func(k kind) bool { return k.GroupKind == gk })
 	if i < 0 {
-		return kind{}, false
+		return nil
 	}
-	return kinds[i], true
+	return &k.all[i]
 }
 
 // Covers tells whether objects of the kind run images that Extract finds.
-func Covers(gk schema.GroupKind) bool {
-	_, ok := lookup(gk)
-	return ok
+func (k Kinds) Covers(gk schema.GroupKind) bool { return k.lookup(gk) != nil }
+
+// Extract reads an object of one of the kinds. An object without any image is an
+// error for none of them: its list is empty.
+func (k Kinds) Extract(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {
+	kind := k.lookup(gvk.GroupKind())
+	if kind == nil {
+		return nil, fmt.Errorf("objects of kind %s are not covered: it is not known where their images stand", gvk.GroupKind())
+	}
+	return kind.read(gvk, raw)
 }
 
 // Resources are the resources of one API group and version whose objects run
@@ -50,15 +78,15 @@ type Resources struct {
 }
 
 // Rules lists the resources of all kinds, in a stable order.
-func Rules() []Resources {
+func (k Kinds) Rules() []Resources {
 	var rules []Resources
-	for _, k := range kinds {
-		gv := schema.GroupVersion{Group: k.Group, Version: k.version}
+	for _, kind := range k.all {
+		gv := schema.GroupVersion{Group: kind.Group, Version: kind.version}
 		i := slices.IndexFunc(rules, func(r Resources) bool { return r.GroupVersion == gv })
 		if i < 0 {
 			i, rules = len(rules), append(rules, Resources{GroupVersion: gv})
 		}
-		rules[i].Names = append(rules[i].Names, k.resources...)
+		rules[i].Names = append(rules[i].Names, kind.resources...)
 	}
 	return rules
 }

@@ -26,6 +26,10 @@ var covered = map[schema.GroupVersionKind]string{
 	{Group: "apps", Version: "v1", Kind: "StatefulSet"}: "spec.template.spec",
 	{Group: "batch", Version: "v1", Kind: "Job"}:        "spec.template.spec",
 	{Group: "batch", Version: "v1", Kind: "CronJob"}:    "spec.jobTemplate.spec.template.spec",
+
+	{Group: "serving.knative.dev", Version: "v1", Kind: "Service"}:       "spec.template.spec",
+	{Group: "serving.knative.dev", Version: "v1", Kind: "Configuration"}: "spec.template.spec",
+	{Group: "serving.knative.dev", Version: "v1", Kind: "Revision"}:      "spec",
 }
 
 var (
@@ -56,7 +60,7 @@ func wrap(path, spec string) string {
 
 func extract(t testing.TB, gvk schema.GroupVersionKind, raw string) *workload.Workload {
 	t.Helper()
-	w, err := workload.Extract(gvk, []byte(raw))
+	w, err := workload.Builtin().Extract(gvk, []byte(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +243,7 @@ func TestExtractRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w, err := workload.Extract(test.gvk, []byte(test.raw))
+			w, err := workload.Builtin().Extract(test.gvk, []byte(test.raw))
 			if err == nil || w != nil {
 				t.Fatalf("Extract = %v, %v", w, err)
 			}
@@ -255,7 +259,7 @@ func TestExtractRefuses(t *testing.T) {
 func TestRules(t *testing.T) {
 	t.Parallel()
 	got := map[string][]string{}
-	for _, r := range workload.Rules() {
+	for _, r := range workload.Builtin().Rules() {
 		if _, again := got[r.String()]; again {
 			t.Errorf("%s is listed twice", r)
 		}
@@ -265,20 +269,25 @@ func TestRules(t *testing.T) {
 		"v1":       {"pods", "pods/ephemeralcontainers", "replicationcontrollers"},
 		"apps/v1":  {"deployments", "replicasets", "daemonsets", "statefulsets"},
 		"batch/v1": {"jobs", "cronjobs"},
+
+		"serving.knative.dev/v1": {"services", "configurations", "revisions"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Rules (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(workload.Rules(), workload.Rules()); diff != "" {
+	if diff := cmp.Diff(workload.Builtin().Rules(), workload.Builtin().Rules()); diff != "" {
 		t.Errorf("the order is not stable:\n%s", diff)
 	}
 	for gvk := range maps.Keys(covered) {
-		if !workload.Covers(gvk.GroupKind()) {
+		if !workload.Builtin().Covers(gvk.GroupKind()) {
 			t.Errorf("%s is not covered", gvk)
 		}
 	}
-	if workload.Covers(schema.GroupKind{Kind: "Service"}) {
+	if workload.Builtin().Covers(schema.GroupKind{Kind: "Service"}) {
 		t.Error("Kubernetes's own Service is covered")
+	}
+	if none := (workload.Kinds{}); none.Covers(schema.GroupKind{Kind: "Pod"}) || none.Rules() != nil {
+		t.Error("the zero value covers something")
 	}
 }
 
@@ -322,7 +331,7 @@ func TestTheServiceAccountIsFoundUnderItsDeprecatedNameToo(t *testing.T) {
 	for spec, want := range map[string]string{
 		`{"serviceAccount": "robot"}`: "robot", `{"serviceAccount": "old", "serviceAccountName": "robot"}`: "robot", `{}`: "",
 	} {
-		w, err := workload.Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, []byte(`{"spec": `+spec+`}`))
+		w, err := workload.Builtin().Extract(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, []byte(`{"spec": `+spec+`}`))
 		if err != nil || w.ServiceAccount != want {
 			t.Errorf("%s: got %+v, %v", spec, w, err)
 		}

@@ -33,7 +33,7 @@ func shipped(t *testing.T) config.Objects {
 func examples(t *testing.T) config.Objects {
 	t.Helper()
 	o := shipped(t)
-	for _, name := range []string{config.PolicyName, config.TrustRootsName, config.FeaturesName} {
+	for _, name := range config.Names {
 		cm := o.ConfigMaps[name].DeepCopy()
 		var data map[string]string
 		if err := yaml.UnmarshalStrict([]byte(cm.Data[configmap.ExampleKey]), &data); err != nil {
