@@ -20,20 +20,19 @@ import (
 // feature is the base configuration with a setting of config-features.
 func feature(key, value string) configuration { return base.set(featuresName, key, value) }
 
-// warned creates a Deployment and a Pod as a dry run, and tells what of both the
-// user is warned of.
-func warned(t *testing.T, namespace, image string, about ...string) (err error, warnings []string) {
+// warned tells of what the user is warned who creates a Pod.
+func warned(t *testing.T, namespace, image string, about ...string) ([]string, error) {
 	t.Helper()
 	client, heard := attentive(t)
-	_, err = client.CoreV1().Pods(namespace).Create(t.Context(), newPod("try-", image), dryRun())
-	return err, heard.about(about...)
+	_, err := client.CoreV1().Pods(namespace).Create(t.Context(), newPod("try-", image), dryRun())
+	return heard.about(about...), err
 }
 
 func TestDetectionModeIsSwitchedOnAndOff(t *testing.T) {
 	namespace, image := newNamespace(t, nil), newUnsigned(t)
 	configure(t, feature("detectionMode", "true"))
 	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
-	if err, texts := warned(t, namespace, image.String(), "would be denied, but for detection mode", image.String(), "NoSignature"); err != nil || len(texts) == 0 {
+	if texts, err := warned(t, namespace, image.String(), "would be denied, but for detection mode", image.String(), "NoSignature"); err != nil || len(texts) == 0 {
 		t.Errorf("%v, warned of %q", err, texts)
 	}
 	pod := create(t, cluster.CoreV1().Pods(namespace).Create, newPod("mixed-", image.String(), signed.String()))

@@ -24,9 +24,10 @@ const (
 	policyName     = "config-policy"
 	trustRootsName = "config-trust-roots"
 	featuresName   = "config-features"
+	workloadsName  = "config-workloads"
 )
 
-var configMaps = []string{trustRootsName, featuresName, policyName}
+var configMaps = []string{trustRootsName, featuresName, workloadsName, policyName}
 
 // configuration is what the ConfigMaps hold.
 type configuration map[string]map[string]string
@@ -66,6 +67,7 @@ func baseConfiguration() configuration {
 	return configuration{
 		trustRootsName: {"ours.pub": string(registrytest.PublicPEM(registrytest.Panics, ours))},
 		featuresName:   {},
+		workloadsName:  {},
 		policyName: {
 			"validators": baseValidators,
 			"policy":     baseRules,

@@ -1,0 +1,168 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// resource is a kind of custom resource that a test makes.
+type resource struct{ group, version, kind, plural string }
+
+func (r resource) gvr() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: r.group, Version: r.version, Resource: r.plural}
+}
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// anyClient talks about objects of any kind.
+func anyClient(t *testing.T) dynamic.Interface {
+	t.Helper()
+	var client dynamic.Interface
+	var err error
+	if _, failed := connect(func(c *rest.Config) { client, err = dynamic.NewForConfig(c) }); failed != nil || err != nil {
+		t.Fatal(failed, err)
+	}
+	return client
+}
+
+// define has the cluster know a resource until the end of the test.
+func define(t *testing.T, client dynamic.Interface, r resource) {
+	t.Helper()
+	name := r.plural + "." + r.group
+	definition := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"group": r.group, "scope": "Namespaced", "names": map[string]any{"kind": r.kind, "plural": r.plural},
+			"versions": []any{map[string]any{
+				"name": r.version, "served": true, "storage": true,
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+			}},
+		},
+	}}
+	if _, err := client.Resource(definitions).Create(t.Context(), definition, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Resource(definitions).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	within(t, patience, func(ctx context.Context) error {
+		_, err := client.Resource(r.gvr()).List(ctx, metav1.ListOptions{})
+		return err
+	})
+}
+
+// newObject is one of the resource's with this spec.
+func (r resource) newObject(spec map[string]any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": r.group + "/" + r.version, "kind": r.kind, "metadata": map[string]any{"generateName": "custom-"}, "spec": spec,
+	}}
+}
+
+// inTemplate is the spec of an object that makes Pods of the image.
+func inTemplate(image, revision string) map[string]any {
+	return map[string]any{"template": map[string]any{"metadata": map[string]any{"name": revision}, "spec": inSpec(image)}}
+}
+
+func inSpec(image string) map[string]any {
+	return map[string]any{"containers": []any{map[string]any{"name": "c", "image": image}}}
+}
+
+// imageIn is the image of an object's first container.
+func imageIn(object *unstructured.Unstructured, path ...string) string {
+	containers, _, _ := unstructured.NestedSlice(object.Object, append(path, "containers")...)
+	if len(containers) == 0 {
+		return ""
+	}
+	image, _, _ := unstructured.NestedString(containers[0].(map[string]any), "image")
+	return image
+}
+
+// Knative's kinds are looked at wherever they are, without being asked for. What
+// names its next revision is left as it is.
+func TestKnativesKindsAreLookedAt(t *testing.T) {
+	t.Parallel()
+	const serving = "serving.knative.dev"
+	client, namespace := anyClient(t), newNamespace(t, nil)
+	for _, c := range []struct {
+		resource
+		spec  func(image string) map[string]any
+		path  []string
+		fixed bool
+	}{
+		{resource{serving, "v1", "Service", "services"}, func(image string) map[string]any { return inTemplate(image, "") }, []string{"spec", "template", "spec"}, false},
+		{resource{serving, "v1", "Configuration", "configurations"}, func(image string) map[string]any { return inTemplate(image, "web-1") }, []string{"spec", "template", "spec"}, true},
+		{resource{serving, "v1", "Revision", "revisions"}, inSpec, []string{"spec"}, false},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			t.Parallel()
+			define(t, client, c.resource)
+			objects := client.Resource(c.gvr()).Namespace(namespace)
+			got, err := objects.Create(t.Context(), c.newObject(c.spec(signed.String())), metav1.CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := signed.Pinned()
+			if c.fixed {
+				want = signed.String()
+			}
+			if image := imageIn(got, c.path...); image != want {
+				t.Errorf("it has %s, want %s", image, want)
+			}
+			_, err = objects.Create(t.Context(), c.newObject(c.spec(unsigned.String())), metav1.CreateOptions{})
+			wantDenied(t, err, "NoSignature", "containers[0].image "+unsigned.String())
+		})
+	}
+}
+
+// What config-workloads lists is looked at within a second or two, and no longer
+// when it is taken out; a kind that the cluster does not have matters to nobody.
+func TestCustomResourcesAreLookedAtLive(t *testing.T) {
+	client, namespace := anyClient(t), newNamespace(t, nil)
+	rollout := resource{"rollouts.example.org", "v1alpha1", "Rollout", "rollouts"}
+	define(t, client, rollout)
+	objects := client.Resource(rollout.gvr()).Namespace(namespace)
+	try := func(ctx context.Context, image string) (string, error) {
+		got, err := objects.Create(ctx, rollout.newObject(inTemplate(image, "")), dryRun())
+		if err != nil {
+			return "", err
+		}
+		return imageIn(got, "spec", "template", "spec"), nil
+	}
+	if image, err := try(t.Context(), unsigned.String()); err != nil || image != unsigned.String() {
+		t.Fatalf("before: %s, %v", image, err)
+	}
+	configure(t, base.set(workloadsName, "workloads", fmt.Sprintf(`
+- {group: %s, version: v1alpha1, kind: Rollout, paths: [spec.template.spec]}
+- {group: nobody.example.org, version: v1, kind: Missing, paths: [spec.image]}
+`, rollout.group)))
+	within(t, patience, func(ctx context.Context) error {
+		_, err := try(ctx, unsigned.String())
+		return denied(err, "NoSignature", "spec.template.spec.containers[0].image "+unsigned.String())
+	})
+	if image, err := try(t.Context(), signed.String()); err != nil || image != signed.Pinned() {
+		t.Errorf("signed: %s, %v", image, err)
+	}
+	if err := base.apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	within(t, patience, func(ctx context.Context) error {
+		image, err := try(ctx, signed.String())
+		if err == nil && image != signed.String() {
+			err = errors.New("it is still pinned")
+		}
+		return err
+	})
+}
