@@ -44,3 +44,35 @@ func AsError(err error) *Error {
 	}
 	return &Error{Reason: Internal, Message: err.Error(), Err: err}
 }
+
+// Worse is the one of two errors about an image's signatures that says more. Nil
+// says nothing.
+func Worse(a, b *Error) *Error {
+	if severity(b) > severity(a) {
+		return b
+	}
+	return a
+}
+
+// severity orders what can be wrong with a signature by how much it says: one by
+// the right signer more than one by a stranger, and that more than one that
+// cannot be read.
+func severity(err *Error) int {
+	switch {
+	case err == nil:
+		return -1
+	case err.Reason.Inconclusive():
+		return 5
+	}
+	switch err.Reason {
+	case PolicyDenied, Revoked:
+		return 4
+	case DigestMismatch:
+		return 3
+	case Expired, InvalidTrustData:
+		return 2
+	case UntrustedSigner:
+		return 1
+	}
+	return 0
+}

@@ -57,3 +57,18 @@ func TestT28OnlyReasonsThatAreKnownToBeDenialsAreConclusive(t *testing.T) {
 		}
 	}
 }
+
+func TestTheErrorThatSaysMoreWins(t *testing.T) {
+	t.Parallel()
+	rising := []*validator.Error{
+		nil, {Reason: validator.MalformedSignature}, {Reason: validator.UntrustedSigner}, {Reason: validator.Expired},
+		{Reason: validator.DigestMismatch}, {Reason: validator.Revoked}, {Reason: validator.RegistryUnavailable},
+	}
+	for i, less := range rising {
+		for _, more := range rising[i:] {
+			if validator.Worse(less, more) != more && more != less || validator.Worse(more, less) != more {
+				t.Errorf("of %v and %v the wrong one", less, more)
+			}
+		}
+	}
+}

@@ -80,37 +80,6 @@ func logIDs(c *candidate) string {
 	return strings.Join(ids, ", ")
 }
 
-// severity orders what can be wrong with a signature by how much it says: one by
-// the right signer more than one by a stranger, and that more than one that
-// cannot be read.
-func severity(err *validator.Error) int {
-	switch {
-	case err == nil:
-		return -1
-	case err.Reason.Inconclusive():
-		return 5
-	}
-	switch err.Reason {
-	case validator.PolicyDenied:
-		return 4
-	case validator.DigestMismatch:
-		return 3
-	case validator.Expired, validator.InvalidTrustData:
-		return 2
-	case validator.UntrustedSigner:
-		return 1
-	}
-	return 0
-}
-
-// worse is the error that says more.
-func worse(a, b *validator.Error) *validator.Error {
-	if severity(b) > severity(a) {
-		return b
-	}
-	return a
-}
-
 // rawDigest splits a digest for the library.
 func rawDigest(d image.Digest) (algorithm string, raw []byte, ok bool) {
 	algorithm, hexed, ok := strings.Cut(string(d), ":")

@@ -54,7 +54,7 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 	}()
 	if len(found.Payload) > largeBytes {
 		if err := large.Acquire(ctx, 1); err != nil {
-			t.failure = worse(t.failure, validator.AsError(err))
+			t.failure = validator.Worse(t.failure, validator.AsError(err))
 			return
 		}
 		defer large.Release(1)
@@ -79,17 +79,17 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 		p := &t.met[i]
 		p.found = true
 		if len(signed) == 0 {
-			p.nearest = worse(p.nearest, failure)
+			p.nearest = validator.Worse(p.nearest, failure)
 			continue
 		}
 		if err := d.holds(ctx, c.claim); err != nil {
-			p.nearest = worse(p.nearest, err)
+			p.nearest = validator.Worse(p.nearest, err)
 			continue
 		}
 		p.signed = append(p.signed, signed...)
 	}
 	if failure != nil && failure.Reason.Inconclusive() {
-		t.failure = worse(t.failure, failure)
+		t.failure = validator.Worse(t.failure, failure)
 	}
 }
 
@@ -122,7 +122,7 @@ func (t *tally) instead() (text string) {
 func (t *tally) malformed(err error) {
 	p := &t.met[0]
 	p.found = true
-	p.nearest = worse(p.nearest, validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %s", validator.Quote(err.Error())))
+	p.nearest = validator.Worse(p.nearest, validator.Errorf(validator.MalformedSignature, "a signature cannot be read: %s", validator.Quote(err.Error())))
 }
 
 // signedBy tells who signed the candidate. The error is the most telling of why
@@ -132,13 +132,13 @@ func (t *tally) signedBy(ctx context.Context, c *candidate) (signed []trust.Sign
 		if t.online != nil && len(c.entries) == 0 && t.lookups < maxLookups && s.claimed(c) == nil {
 			t.lookups++
 			if err := t.online.find(ctx, s, c); err != nil {
-				nearest = worse(nearest, err)
+				nearest = validator.Worse(nearest, err)
 				continue
 			}
 		}
 		by, err := s.verify(c, t.digest)
 		signed = append(signed, by...)
-		nearest = worse(nearest, err)
+		nearest = validator.Worse(nearest, err)
 	}
 	return signed, nearest
 }

@@ -119,7 +119,7 @@ func (b *bound) verifyEach(ctx context.Context, access Registry, ref image.Refer
 func (b *bound) verify(ctx context.Context, access Registry, ref image.Reference) ([]trust.Signed, *validator.Error) {
 	t := &tally{bound: b, digest: ref.Digest(), met: make([]progress, len(b.demands))}
 	for found, err := range access.Attached(ctx, ref, b.wanted) {
-		t.failure = worse(t.failure, validator.AsError(err))
+		t.failure = validator.Worse(t.failure, validator.AsError(err))
 		for _, candidate := range found {
 			if ctx.Err() != nil {
 				return nil, validator.AsError(ctx.Err())

@@ -50,7 +50,7 @@ func (b *bound) Validate(ctx context.Context, req validator.Request) (validator.
 	}
 	t := &tally{bound: b, digest: ref.Digest(), seen: map[[sha256.Size]byte]bool{}, patience: newPatience()}
 	for found, err := range access.Attached(ctx, ref, registry.Wanted{NotaryProject: true}) {
-		t.failure = worse(t.failure, validator.AsError(err))
+		t.failure = validator.Worse(t.failure, validator.AsError(err))
 		for _, candidate := range found {
 			if ctx.Err() != nil {
 				return validator.Result{}, validator.AsError(ctx.Err())
@@ -99,7 +99,7 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 	t.seen[sum] = true
 	defer func() {
 		if p := recover(); p != nil {
-			t.nearest = worse(t.nearest, &validator.Error{
+			t.nearest = validator.Worse(t.nearest, &validator.Error{
 				Reason:  validator.MalformedSignature,
 				Message: "a signature cannot be read, because of an internal error",
 				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
@@ -108,22 +108,22 @@ func (t *tally) consider(ctx context.Context, found registry.Candidate) {
 	}()
 	c, err := open(found)
 	if err != nil {
-		t.nearest = worse(t.nearest, malformed(err))
+		t.nearest = validator.Worse(t.nearest, malformed(err))
 		return
 	}
 	roots := t.rootsFor(c)
 	if len(roots) == 0 { // nothing is verified for a stranger
-		t.nearest = worse(t.nearest, validator.Errorf(validator.UntrustedSigner, "a signature is by %s", quoted(c)))
+		t.nearest = validator.Worse(t.nearest, validator.Errorf(validator.UntrustedSigner, "a signature is by %s", quoted(c)))
 		return
 	}
 	if err := c.read(); err != nil {
-		t.nearest = worse(t.nearest, malformed(err))
+		t.nearest = validator.Worse(t.nearest, malformed(err))
 		return
 	}
 	for _, root := range roots {
 		by, failure := t.verify(ctx, c, root)
 		if failure != nil {
-			t.nearest = worse(t.nearest, failure)
+			t.nearest = validator.Worse(t.nearest, failure)
 			continue
 		}
 		t.accepted = append(t.accepted, by)

@@ -199,34 +199,3 @@ func (t *tally) expiry(c *candidate, root signerRoot) time.Time {
 	}
 	return ends
 }
-
-// severity orders what can be wrong with a signature by how much it says: one by
-// the right signer more than one by a stranger, and that more than one that
-// cannot be read.
-func severity(err *validator.Error) int {
-	switch {
-	case err == nil:
-		return -1
-	case err.Reason.Inconclusive():
-		return 5
-	}
-	switch err.Reason {
-	case validator.Revoked:
-		return 4
-	case validator.DigestMismatch:
-		return 3
-	case validator.Expired, validator.InvalidTrustData:
-		return 2
-	case validator.UntrustedSigner:
-		return 1
-	}
-	return 0
-}
-
-// worse is the error that says more.
-func worse(a, b *validator.Error) *validator.Error {
-	if severity(b) > severity(a) {
-		return b
-	}
-	return a
-}
