@@ -19,10 +19,10 @@ func TestLint(t *testing.T) {
 	deny := "- {name: deny, type: static, approve: false}\n"
 	key := string(registrytest.PublicPEM(t, registrytest.Key(t)))
 	for name, row := range map[string]struct {
-		policy, roots, features map[string]string
-		args                    []string
-		code                    int
-		want                    []string
+		policy, roots, features, workloads map[string]string
+		args                               []string
+		code                               int
+		want                               []string
 	}{
 		"a sound configuration": {
 			policy: map[string]string{"validators": deny, "policy": denyAll}, args: []string{"--strict"},
@@ -53,6 +53,9 @@ func TestLint(t *testing.T) {
 				"error: config-features: cache.expirySeconds: is -1",
 				"error: config-features: chache: unknown key",
 				"errors: 4, "}},
+		"a wrong workload": {
+			policy: map[string]string{"validators": deny, "policy": denyAll}, workloads: map[string]string{"workloads": "[{group: apps, version: v1, kind: Deployment, paths: [spec]}]"}, code: exitError,
+			want: []string{`error: config-workloads: workloads[0].group: "apps" is a group of Kubernetes itself`, "error: config-workloads: workloads[0].kind: Deployment.apps is looked at anyway", "errors: 2, "}},
 		"no policy at all": {
 			features: map[string]string{}, code: exitError,
 			want: []string{"error: config-policy: there is no such ConfigMap"}},
@@ -72,7 +75,7 @@ func TestLint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			for cm, data := range map[string]map[string]string{config.PolicyName: row.policy, config.TrustRootsName: row.roots, config.FeaturesName: row.features} {
+			for cm, data := range map[string]map[string]string{config.PolicyName: row.policy, config.TrustRootsName: row.roots, config.FeaturesName: row.features, config.WorkloadsName: row.workloads} {
 				if data != nil {
 					writeConfigMaps(t, folder, cm+".yaml", configMap(cm, data))
 				}

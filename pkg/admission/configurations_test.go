@@ -297,3 +297,41 @@ func TestWithoutAConfigurationWhatWasSetStays(t *testing.T) {
 		t.Errorf("got %+v", v)
 	}
 }
+
+// The rules follow config-workloads; a restart without a configuration takes none
+// away.
+func TestTheRulesFollowTheKindsOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	kinds, errs := workload.Builtin().With("workloads", []workload.Custom{{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout", Paths: []string{"spec.template.spec"}}})
+	if err := errs.Err(); err != nil {
+		t.Fatal(err)
+	}
+	listed := func() (*verify.Snapshot, error) {
+		return &verify.Snapshot{Features: feature.Default(), Workloads: kinds}, nil
+	}
+	c := installed(byService())
+	for _, step := range []struct {
+		name      string
+		snapshots Snapshots
+		listed    bool
+	}{
+		{"before", settings(feature.Default()), false},
+		{"they are listed", listed, true},
+		{"a restart without a configuration", noSnapshot, true},
+		{"they are taken out", settings(feature.Default()), false},
+	} {
+		got, _, err := reconcile(t, c, certificateWith("CA"), step.snapshots, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, rules := range map[string][]admissionregistrationv1.RuleWithOperations{"mutating": got.mutating.Webhooks[0].Rules, "validating": got.validating[WorkloadsName].Webhooks[0].Rules} {
+			rollouts := slices.ContainsFunc(rules, func(r admissionregistrationv1.RuleWithOperations) bool {
+				return slices.Equal(r.APIGroups, []string{"argoproj.io"}) && slices.Equal(r.APIVersions, []string{"v1alpha1"}) && slices.Equal(r.Resources, []string{"rollouts"})
+			})
+			if rollouts != step.listed {
+				t.Errorf("%s: the %s webhook is asked about Rollouts: %t", step.name, name, rollouts)
+			}
+		}
+		c = got
+	}
+}

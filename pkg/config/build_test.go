@@ -249,6 +249,8 @@ func TestRevisionsAreEqualExactlyIfWhatMattersIs(t *testing.T) {
 		"an example is edited":               {objects(policy(), trustRoots(entries{"a.pub": key}), features(entries{"_example": "x"})), true},
 		"T3: the key's content changes":      {objects(policy(), trustRoots(entries{"a.pub": other})), false},
 		"the policy changes":                 {objects(cosignPolicy("configmap://config-trust-roots/a.pub # x"), trustRoots(entries{"a.pub": key})), false},
+		"a workload is added":                {objects(policy(), trustRoots(entries{"a.pub": key}), workloads(rollouts)), false},
+		"no workload is added":               {objects(policy(), trustRoots(entries{"a.pub": key}), configMap(config.WorkloadsName, entries{})), true},
 		"a feature changes":                  {objects(policy(), trustRoots(entries{"a.pub": key}), features(entries{"cache.expirySeconds": "31"})), false},
 	} {
 		if got := build(t, c.objects).Revision; (got == base) != c.same {

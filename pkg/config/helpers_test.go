@@ -60,6 +60,12 @@ func policyOf(validators, policy string) *corev1.ConfigMap {
 
 func features(data entries) *corev1.ConfigMap { return configMap(config.FeaturesName, data) }
 
+const rollouts = "[{group: argoproj.io, version: v1alpha1, kind: Rollout, paths: [spec.template.spec]}]"
+
+func workloads(list string) *corev1.ConfigMap {
+	return configMap(config.WorkloadsName, entries{"workloads": list})
+}
+
 func trustRoots(data entries) *corev1.ConfigMap { return configMap(config.TrustRootsName, data) }
 
 func publicKey(t testing.TB) string {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,7 @@ func TestT25TheLastGoodConfigurationStaysInForce(t *testing.T) {
 	t.Parallel()
 	key := publicKey(t)
 	good := func() config.Objects {
-		return objects(cosignPolicy("configmap://extra/a.pub"), trustRoots(entries{}), features(entries{"cache.expirySeconds": "7"}), configMap("extra", entries{"a.pub": key}))
+		return objects(cosignPolicy("configmap://extra/a.pub"), trustRoots(entries{}), features(entries{"cache.expirySeconds": "7"}), workloads(rollouts), configMap("extra", entries{"a.pub": key}))
 	}
 	for name, c := range map[string]struct {
 		change  func(config.Objects)
@@ -46,6 +47,8 @@ func TestT25TheLastGoodConfigurationStaysInForce(t *testing.T) {
 	}{
 		"config-policy is deleted":                {func(o config.Objects) { delete(o.ConfigMaps, config.PolicyName) }, "config-policy: there is no such ConfigMap"},
 		"config-trust-roots is deleted":           {func(o config.Objects) { delete(o.ConfigMaps, config.TrustRootsName) }, "config-trust-roots: was deleted"},
+		"config-workloads is deleted":             {func(o config.Objects) { delete(o.ConfigMaps, config.WorkloadsName) }, "config-workloads: was deleted"},
+		"an edit breaks a workload":               {func(o config.Objects) { o.ConfigMaps[config.WorkloadsName] = workloads("[{}]") }, "config-workloads: workloads[0].group: is missing"},
 		"config-features is deleted":              {func(o config.Objects) { delete(o.ConfigMaps, config.FeaturesName) }, "config-features: was deleted"},
 		"a ConfigMap with trust roots is deleted": {func(o config.Objects) { delete(o.ConfigMaps, "extra") }, "ConfigMap extra does not exist"},
 		"everything is deleted":                   {func(o config.Objects) { clear(o.ConfigMaps) }, "config-policy: there is no such ConfigMap"},
@@ -154,7 +157,7 @@ func keptOf(t testing.TB, o config.Objects) *corev1.ConfigMap {
 func TestARestartSurvivesABrokenEdit(t *testing.T) {
 	t.Parallel()
 	key := publicKey(t)
-	good := objects(cosignPolicy("configmap://extra/a.pub"), trustRoots(entries{"x.pub": key}), features(entries{"cache.expirySeconds": "7"}),
+	good := objects(cosignPolicy("configmap://extra/a.pub"), trustRoots(entries{"x.pub": key}), features(entries{"cache.expirySeconds": "7"}), workloads(rollouts),
 		configMap("extra", entries{"a.pub": key}), configMap("unrelated", entries{"password": "hunter2"}), secret("team", entries{"cosign.pub": key}))
 	revision := build(t, good).Revision
 	kept := keptOf(t, good)
@@ -168,7 +171,7 @@ func TestARestartSurvivesABrokenEdit(t *testing.T) {
 	if before.ConfigMaps["unrelated"] != nil {
 		t.Error("it keeps what is none of its business")
 	}
-	for _, name := range []string{config.PolicyName, config.TrustRootsName, config.FeaturesName, "extra"} {
+	for _, name := range append(slices.Clone(config.Names), "extra") {
 		if before.ConfigMaps[name] == nil {
 			t.Fatalf("%s is not kept", name)
 		}

@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
 	kjson "sigs.k8s.io/json"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
@@ -86,7 +87,7 @@ func runs(spec corev1.PodSpec) (images []string) {
 	return images
 }
 
-// typed reads a pod spec by the API's own types.
+// typed reads a pod spec by the API's own types, and by Knative's duck type.
 var typed = []struct {
 	gvk  schema.GroupVersionKind
 	read func([]byte) (corev1.PodSpec, error)
@@ -94,6 +95,10 @@ var typed = []struct {
 	{pod, func(raw []byte) (corev1.PodSpec, error) { o, err := read[corev1.Pod](raw); return o.Spec, err }},
 	{deployment, func(raw []byte) (corev1.PodSpec, error) {
 		o, err := read[appsv1.Deployment](raw)
+		return o.Spec.Template.Spec, err
+	}},
+	{service, func(raw []byte) (corev1.PodSpec, error) {
+		o, err := read[duckv1.WithPod](raw)
 		return o.Spec.Template.Spec, err
 	}},
 	{cronJob, func(raw []byte) (corev1.PodSpec, error) {

@@ -3,6 +3,7 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"k8s.io/client-go/util/jsonpath"
@@ -26,6 +27,9 @@ type step struct {
 	each bool
 }
 
+// quoted is a name in quotes, whose dots part names there too.
+var quoted = regexp.MustCompile(`\['(?:[^'\\]|\\.)*?\.[^']*'\]`)
+
 // parsePath reads a path in kubectl's JSONPath syntax, of which it takes names and
 // [*]: with more it would not be clear which images an object has. The braces,
 // and what stands for the object itself, may be left out.
@@ -40,6 +44,8 @@ func parsePath(text string) (path, error) {
 		return path{}, errors.New("is empty")
 	case len(text) > maxPathBytes:
 		return path{}, fmt.Errorf("is longer than %d bytes", maxPathBytes)
+	case quoted.MatchString(inner): // kubectl would find nothing, and say nothing
+		return path{}, fmt.Errorf(`%q: a dot within a name must be written \. in quotes too`, text)
 	case inner[0] != '.' && inner[0] != '[':
 		inner = "." + inner
 	}

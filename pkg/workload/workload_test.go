@@ -35,6 +35,7 @@ var covered = map[schema.GroupVersionKind]string{
 var (
 	pod        = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	deployment = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	service    = schema.GroupVersionKind{Group: "serving.knative.dev", Version: "v1", Kind: "Service"}
 	cronJob    = schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}
 )
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/workloadtest"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 )
 
@@ -103,6 +104,25 @@ func TestShippedExamplesAreValid(t *testing.T) {
 		if !e.Dangling || !strings.Contains(e.Message, "registry-ca.pem") {
 			t.Error(e)
 		}
+	}
+}
+
+// What is proposed for custom resources is what the tests admit and deny.
+func TestShippedWorkloadsAreTested(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) (list []map[string]any) {
+		if err := yaml.Unmarshal([]byte(text), &list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	proposed := parse(examples(t).ConfigMaps[config.WorkloadsName].Data["workloads"])
+	if len(proposed) < 3 {
+		t.Errorf("only %d kinds are proposed", len(proposed))
+	}
+	tested := parse(workloadtest.Workloads)
+	if diff := cmp.Diff(proposed, tested[:len(proposed)]); diff != "" {
+		t.Errorf("-proposed +tested:\n%s", diff)
 	}
 }
 

@@ -90,43 +90,6 @@ func imageIn(object *unstructured.Unstructured, path ...string) string {
 	return image
 }
 
-// Knative's kinds are looked at wherever they are, without being asked for. What
-// names its next revision is left as it is.
-func TestKnativesKindsAreLookedAt(t *testing.T) {
-	t.Parallel()
-	const serving = "serving.knative.dev"
-	client, namespace := anyClient(t), newNamespace(t, nil)
-	for _, c := range []struct {
-		resource
-		spec  func(image string) map[string]any
-		path  []string
-		fixed bool
-	}{
-		{resource{serving, "v1", "Service", "services"}, func(image string) map[string]any { return inTemplate(image, "") }, []string{"spec", "template", "spec"}, false},
-		{resource{serving, "v1", "Configuration", "configurations"}, func(image string) map[string]any { return inTemplate(image, "web-1") }, []string{"spec", "template", "spec"}, true},
-		{resource{serving, "v1", "Revision", "revisions"}, inSpec, []string{"spec"}, false},
-	} {
-		t.Run(c.kind, func(t *testing.T) {
-			t.Parallel()
-			define(t, client, c.resource)
-			objects := client.Resource(c.gvr()).Namespace(namespace)
-			got, err := objects.Create(t.Context(), c.newObject(c.spec(signed.String())), metav1.CreateOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := signed.Pinned()
-			if c.fixed {
-				want = signed.String()
-			}
-			if image := imageIn(got, c.path...); image != want {
-				t.Errorf("it has %s, want %s", image, want)
-			}
-			_, err = objects.Create(t.Context(), c.newObject(c.spec(unsigned.String())), metav1.CreateOptions{})
-			wantDenied(t, err, "NoSignature", "containers[0].image "+unsigned.String())
-		})
-	}
-}
-
 // What config-workloads lists is looked at within a second or two, and no longer
 // when it is taken out; a kind that the cluster does not have matters to nobody.
 func TestCustomResourcesAreLookedAtLive(t *testing.T) {

@@ -48,7 +48,8 @@ type Image struct {
 type Case struct {
 	Name   string
 	Object map[string]any
-	// Subresource is by which one its last image comes in; empty if by none.
+	// Subresource is the field of the spec that can be set by the subresource of that
+	// name only, which is in lower case; empty if there is none.
 	Subresource string
 	// Images are in the order in which they are found.
 	Images []Image
