@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -229,9 +230,11 @@ func TestHostileReferrers(t *testing.T) {
 			reg := registrytest.New(t, registrytest.Referrers())
 			img := reg.Push(t, "app:v1")
 			reg.Attach(t, img, good)
+			artifact := c.artifact
+			artifact.Annotations = maps.Clone(artifact.Annotations) // others use it at the same time
 			for i := range max(c.times, 1) {
-				c.artifact.Annotations["n"] = fmt.Sprint(i)
-				reg.Attach(t, img, c.artifact, c.options...)
+				artifact.Annotations["n"] = fmt.Sprint(i)
+				reg.Attach(t, img, artifact, c.options...)
 			}
 			if c.fault.Answer != nil {
 				reg.Inject(c.fault)
