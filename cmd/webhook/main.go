@@ -24,6 +24,8 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
+	"github.com/sse-secure-systems/connaisseur/pkg/finding/sink"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/owner"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust/remote"
@@ -38,6 +40,8 @@ type environment struct {
 	ServiceName string        `envconfig:"WEBHOOK_SERVICE_NAME" default:"connaisseur-webhook"`
 	ExtraHosts  []string      `envconfig:"WEBHOOK_EXTRA_HOSTS"`
 	GracePeriod time.Duration `envconfig:"WEBHOOK_GRACE_PERIOD" default:"10s"`
+	// DrainFindings is for findings that wait when the last request is answered.
+	DrainFindings time.Duration `envconfig:"FINDINGS_GRACE_PERIOD" default:"5s"`
 }
 
 func (e environment) certificate() admission.CertificateOptions {
@@ -70,6 +74,10 @@ func main() {
 	if err != nil {
 		log.Fatal("The cluster cannot be watched: ", err)
 	}
+	bound, err := sink.Bound()
+	if err != nil {
+		log.Fatal("The sink of the environment is not valid: ", err)
+	}
 	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
@@ -77,14 +85,18 @@ func main() {
 			if err != nil {
 				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
 			}
+			findings := finding.NewEmitter(finding.Options{
+				Cluster: config.ClusterID(ctx, others), Namespace: system.Namespace(), Service: env.ServiceName, Bound: bound,
+				Instruments: instruments, Logger: logging.FromContext(ctx).Desugar().Named("findings"),
+			})
 			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
 			store.OnChange(func(c config.Change) {
 				if c.Snapshot != nil && c.Snapshot.Features.ChildApproval() != feature.NoChildren {
 					owners.Start(ctx)
 				}
 			})
-			go serve(ctx, env, store, owners, material, instruments, served)
-			return config.NewController(store, material, instruments)(ctx, cmw)
+			go serve(ctx, env, store, owners, material, findings, instruments, served)
+			return config.NewController(store, material, instruments, findings)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
 		admission.NewConfigurationsController(env.certificate(), store.Snapshot, func(fn func()) {
@@ -96,15 +108,15 @@ func main() {
 }
 
 // serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, instruments *observability.Instruments, served chan<- struct{}) {
+func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, findings *finding.Emitter, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
 	defer material.Close()
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
 	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
-		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()),
+		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).WithFindings(findings, nil),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {
@@ -120,4 +132,7 @@ func serve(ctx context.Context, env environment, store *config.Store, owners ver
 	if err := server.Run(ctx); err != nil {
 		logger.Fatalw("The webhook failed", zap.Error(err))
 	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.DrainFindings)
+	defer cancel()
+	findings.Close(drain)
 }

@@ -38,8 +38,12 @@ func (d *decision) fail(err error, format string, args ...any) {
 	}
 }
 
-// detected is the outcome of a request that would have been denied.
-const detected = "Detected"
+// The outcomes of requests that would have been denied.
+const (
+	detected      = "Detected"
+	excepted      = "Excepted"
+	lastKnownGood = "LastKnownGood"
+)
 
 // outcomes are those of requests that are admitted although something is wrong, from
 // the one that says most.
@@ -47,7 +51,7 @@ var outcomes = []struct {
 	tolerance verify.Tolerance
 	outcome   string
 }{
-	{verify.Detection, detected}, {verify.PodsOnly, detected}, {verify.Excepted, "Excepted"}, {verify.LastKnownGood, "LastKnownGood"},
+	{verify.Detection, detected}, {verify.PodsOnly, detected}, {verify.Excepted, excepted}, {verify.LastKnownGood, lastKnownGood},
 	{verify.NothingChanged, verify.Inconclusive.String()},
 }
 
@@ -86,6 +90,14 @@ func (d *decision) reason() validator.Reason {
 		return failure.Reason
 	}
 	return validator.Internal
+}
+
+// message is what the user is told.
+func (d *decision) message() string {
+	if d.response.Result != nil {
+		return d.response.Result.Message
+	}
+	return strings.Join(d.response.Warnings, "\n")
 }
 
 // pin answers with a patch that pins what was verified.

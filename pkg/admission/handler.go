@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -44,6 +43,8 @@ type Handler struct {
 	logger      *zap.Logger
 	events      record.EventRecorder // nil for none
 	namespace   string               // that of the ConfigMaps
+	findings    Findings             // nil for none
+	alerts      Alerts               // nil for none
 }
 
 var (
@@ -93,6 +94,8 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 			response, verdict = d.response, nil
 		}
 		d.took = h.engine.Now().Sub(start)
+		h.tell(ctx, &d)
+		response = d.response
 		h.record(ctx, &d)
 		if response.Allowed {
 			h.leaveEvents(req, verdict)
@@ -181,10 +184,7 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.Bool("dryRun", true))
 	}
 	if reason != "" {
-		message := strings.Join(d.response.Warnings, "\n")
-		if d.response.Result != nil {
-			message = d.response.Result.Message
-		}
+		message := d.message()
 		fields = append(fields, zap.String("reason", string(reason)), zap.String("message", message[:min(len(message), maxLoggedMessage)]))
 	}
 	if d.err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
@@ -78,6 +80,8 @@ type Built struct {
 	Warnings strict.Errors
 	// Insecure are those of the warnings about settings that take protection away.
 	Insecure strict.Errors
+	// Findings is where findings go.
+	Findings finding.Settings
 	// Rules is what was written about each rule, in the policy's order, for
 	// explanations.
 	Rules []RuleText
@@ -123,14 +127,20 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	kinds, errs := parseWorkloads(o)
 	built.Errors = append(built.Errors, errs...)
+	// What it refers to is noted apart: that it is not there is no matter of trust.
+	alerts := &recorder{Source: o, reads: map[string]string{}}
+	findings, unsent, errs := parseAlerting(o, alerts)
+	built.Errors = append(built.Errors, errs...)
 	now := time.Now
 	if b.now != nil {
 		now = b.now
 	}
 	weak, ended := weakExceptions(exceptions, now())
 	built.Insecure = append(insecurities(doc, features), weak...)
-	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable())
+	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable(), unsent)
 	built.Rules = ruleTexts(doc)
+	built.Findings = findings
+	maps.Copy(source.reads, alerts.reads)
 	if len(built.Errors) > 0 {
 		return built
 	}

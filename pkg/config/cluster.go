@@ -47,3 +47,14 @@ func ReadCluster(ctx context.Context, client kubernetes.Interface, namespace str
 	}
 	return o, nil
 }
+
+// ClusterID identifies the cluster: it is the UID of the namespace kube-system, by
+// the convention that OpenTelemetry's k8s.cluster.uid follows too. It is "unknown" if
+// it cannot be read.
+func ClusterID(ctx context.Context, client kubernetes.Interface) string {
+	namespace, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil || namespace.UID == "" {
+		return "unknown"
+	}
+	return string(namespace.UID)
+}

@@ -24,6 +24,7 @@ import (
 	"knative.dev/pkg/system"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 )
 
@@ -45,6 +46,7 @@ type watcher struct {
 	secrets     corelisters.SecretNamespaceLister
 	instruments *observability.Instruments
 	events      record.EventRecorder
+	findings    *finding.Emitter
 	ends        ends
 	logger      *zap.SugaredLogger
 	restored    bool                   // what was kept has been looked at
@@ -55,8 +57,9 @@ type watcher struct {
 var _ controller.Reconciler = (*watcher)(nil)
 
 // NewController makes the controller that keeps the store up to date. material
-// gives what is outside of the cluster.
-func NewController(store *Store, material Material, instruments *observability.Instruments) injection.ControllerConstructor {
+// gives what is outside of the cluster; findings is told what becomes of each
+// configuration, and where findings go.
+func NewController(store *Store, material Material, instruments *observability.Instruments, findings *finding.Emitter) injection.ControllerConstructor {
 	return func(ctx context.Context, _ configmap.Watcher) *controller.Impl {
 		logger := logging.FromContext(ctx).Named("config")
 		configMaps, secrets := configmapinformer.Get(ctx), secretinformer.Get(ctx)
@@ -69,6 +72,7 @@ func NewController(store *Store, material Material, instruments *observability.I
 			secrets:     secrets.Lister().Secrets(system.Namespace()),
 			instruments: instruments,
 			events:      NewRecorder(ctx),
+			findings:    findings,
 			logger:      logger,
 		}
 		store.OnChange(func(c Change) { w.report(ctx, c) })
@@ -163,9 +167,11 @@ func (w *watcher) offer(o Objects) {
 	}
 }
 
-// report leaves the traces of a change: a line in the log, a metric, an event
-// on the ConfigMap, and the configuration itself if it is good.
+// report leaves the traces of a change: findings, a line in the log, a metric, an
+// event on the ConfigMap, and the configuration itself if it is good.
 func (w *watcher) report(ctx context.Context, c Change) {
+	w.findings.Apply(c.Findings)
+	c.tell(w.findings)
 	if c.Snapshot != nil && len(c.Errors) == 0 {
 		w.ends.watch(c.Snapshot, time.Now(), w.ended)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -77,5 +78,6 @@ func (w *watcher) ended(e verify.Exception) {
 	var what strict.Errors
 	what.Add(fmt.Sprintf("%s[%d]", exceptionsKey, e.Index), "has ended: images of %s are denied again if anything is wrong with them", e.Pattern)
 	w.logger.Infow("An exception has ended", "exception", e.Index, "pattern", e.Pattern, "reason", e.Reason)
+	w.findings.Tell(finding.ExceptionEnded, PolicyName, fmt.Sprint(e.Index, e.Pattern, e.Until), finding.Exception{Exception: e.Index, Pattern: e.Pattern, Until: e.Until, Reason: e.Reason})
 	w.event("ExceptionEnded", what.From(PolicyName), "its reason was: "+e.Reason)
 }

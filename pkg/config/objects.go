@@ -20,10 +20,11 @@ const (
 	TrustRootsName = "config-trust-roots"
 	FeaturesName   = "config-features"
 	WorkloadsName  = "config-workloads"
+	AlertingName   = "config-alerting"
 )
 
 // Names are those of all of them.
-var Names = []string{PolicyName, TrustRootsName, FeaturesName, WorkloadsName}
+var Names = []string{PolicyName, TrustRootsName, FeaturesName, WorkloadsName, AlertingName}
 
 // DefaultNamespace is where the configuration is unless somebody says
 // otherwise.
@@ -163,10 +164,10 @@ func replay(source trust.Source, reads map[string]string) {
 }
 
 // revision identifies a configuration by its content: the policy, the features, the
-// workloads and the trust material that was read for them.
+// workloads, where findings go, and what was read for them.
 func revision(o Objects, reads map[string]string) string {
 	var b strings.Builder
-	for _, name := range []string{PolicyName, FeaturesName, WorkloadsName} {
+	for _, name := range []string{PolicyName, FeaturesName, WorkloadsName, AlertingName} {
 		for _, key := range o.keys(name) {
 			fmt.Fprintf(&b, "%q %q %q\n", name, key, o.text(name, key))
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -22,6 +23,8 @@ type Change struct {
 	// Insecure are the settings in force that take protection away; empty if the
 	// offered configuration was refused.
 	Insecure strict.Errors
+	// Findings is where findings go; that of what is in force.
+	Findings finding.Settings
 	// Restored tells that what is in force was kept from before a restart.
 	Restored bool
 	// Duration is how long the building took.
@@ -43,6 +46,7 @@ type Store struct {
 	mu        sync.Mutex // serialises changes
 	good      Objects    // what current was built from
 	goodReads map[string]string
+	findings  finding.Settings
 	reads     map[string]string // of the newest configuration that was offered
 	attempted string            // identifies it
 }
@@ -103,6 +107,7 @@ func (s *Store) Offer(o Objects) {
 	if len(built.Errors) == 0 {
 		change.Insecure = built.Insecure
 	}
+	change.Findings = s.findings
 	s.notify(change)
 }
 
@@ -120,7 +125,7 @@ func (s *Store) Restore(o Objects) {
 		return // it says nothing about the configuration that somebody edits
 	}
 	s.take(o, built)
-	s.notify(Change{Snapshot: built.Snapshot, Insecure: built.Insecure, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Insecure: built.Insecure, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
 }
 
 // Renew builds the configuration in force again if trust material has changed
@@ -137,11 +142,11 @@ func (s *Store) Renew() {
 		return // what is in force is better than nothing
 	}
 	s.take(s.good, built)
-	s.notify(Change{Snapshot: built.Snapshot, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Duration: time.Since(start), Objects: s.good, reads: built.reads})
 }
 
 func (s *Store) take(o Objects, built Built) {
-	s.good, s.goodReads = o, built.reads
+	s.good, s.goodReads, s.findings = o, built.reads, built.Findings
 	s.current.Store(built.Snapshot)
 }
 

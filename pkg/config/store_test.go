@@ -157,7 +157,7 @@ func keptOf(t testing.TB, o config.Objects) *corev1.ConfigMap {
 func TestARestartSurvivesABrokenEdit(t *testing.T) {
 	t.Parallel()
 	key := publicKey(t)
-	good := objects(cosignPolicy("configmap://extra/a.pub"), trustRoots(entries{"x.pub": key}), features(entries{"cache.expirySeconds": "7"}), workloads(rollouts),
+	good := objects(cosignPolicy("configmap://extra/a.pub"), trustRoots(entries{"x.pub": key}), features(entries{"cache.expirySeconds": "7"}), workloads(rollouts), configMap(config.AlertingName, entries{"clusterIdentifier": "test"}),
 		configMap("extra", entries{"a.pub": key}), configMap("unrelated", entries{"password": "hunter2"}), secret("team", entries{"cosign.pub": key}))
 	revision := build(t, good).Revision
 	kept := keptOf(t, good)

@@ -34,6 +34,8 @@ const (
 	TrustDataUnavailable Reason = "TrustDataUnavailable"
 	Timeout              Reason = "Timeout"
 	Internal             Reason = "Internal"
+	// AlertNotSent: whoever must know of an admission could not be told.
+	AlertNotSent Reason = "AlertNotSent"
 )
 
 // Inconclusive tells whether the reason is one for which an image could not be
@@ -68,7 +70,7 @@ func (r Reason) Advice() string {
 		return "the rule in config-policy says what it demands; ask those who run the cluster if it should not"
 	case NotPinned:
 		return "have whatever adds the container do so before Connaisseur's webhook, or refer to the image by digest"
-	case RegistryUnavailable, RegistryThrottled, Timeout, TrustDataUnavailable:
+	case RegistryUnavailable, RegistryThrottled, Timeout, TrustDataUnavailable, AlertNotSent:
 		return "try again; if that does not help, tell those who run the cluster"
 	case Internal:
 		return "tell those who run the cluster"

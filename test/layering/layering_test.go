@@ -36,6 +36,8 @@ var upward = map[string][]string{
 	"pkg/config":                 {"pkg/admission", "pkg/trust/remote", "pkg/migrate"},
 	"pkg/migrate":                {"pkg/admission", "pkg/trust/remote"},
 	"pkg/admission":              {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
+	"pkg/finding":                {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/finding/sink"},
+	"pkg/finding/sink":           {"pkg/registry", "pkg/cache", "pkg/config", "pkg/admission"},
 	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission"},
 }
 

@@ -1,0 +1,171 @@
+package finding
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+	"go.uber.org/zap"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+)
+
+// An event that was sent is not sent again within window, of which it is known for
+// so many events.
+const (
+	window     = 10 * time.Minute
+	remembered = 8192
+)
+
+// Emitter has events delivered to sinks. Nobody waits for it. Nil has no sinks.
+type Emitter struct {
+	options Options
+	timing  timing
+
+	mu     sync.Mutex // serialises Apply and Close
+	closed bool
+	state  atomic.Pointer[state]
+	seen   *expirable.LRU[string, struct{}]
+}
+
+// state is what an Emitter does at a time.
+type state struct {
+	source string
+	queues map[string]*queue
+}
+
+// Options are those of an Emitter.
+type Options struct {
+	// Cluster, Namespace and Service are the webhook's, for the events' source.
+	// The settings' Cluster comes before this one.
+	Cluster, Namespace, Service string
+	// Bound is a sink besides those of the settings; nil for none.
+	Bound       *Spec
+	Instruments *observability.Instruments
+	Logger      *zap.Logger
+}
+
+// NewEmitter makes an Emitter without sinks.
+func NewEmitter(o Options) *Emitter {
+	e := &Emitter{options: o, timing: defaultTiming, seen: expirable.NewLRU[string, struct{}](remembered, nil, window)}
+	e.state.Store(&state{})
+	o.Instruments.SinkQueue(e.depths)
+	return e
+}
+
+// Apply takes settings into force. Sinks that are the same as before keep what waits
+// for them; what waits for others is still delivered if that works soon.
+func (e *Emitter) Apply(settings Settings) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	before := e.state.Load()
+	now := &state{source: e.source(settings.Cluster), queues: map[string]*queue{}}
+	kept := map[*queue]bool{}
+	sinks := settings.Sinks
+	if e.options.Bound != nil {
+		sinks = append(slices.Clone(sinks), *e.options.Bound)
+	}
+	for _, spec := range sinks {
+		if q := before.queues[spec.Name]; q != nil && q.spec.Identity == spec.Identity {
+			now.queues[spec.Name], kept[q] = q, true
+			continue
+		}
+		now.queues[spec.Name] = newQueue(spec, e.timing, func(result observability.SinkResult, n int) {
+			e.options.Instruments.SinkEvents(context.Background(), spec.Name, result, n)
+		}, e.options.Logger)
+	}
+	e.state.Store(now)
+	for _, q := range before.queues {
+		if !kept[q] {
+			go e.end(q)
+		}
+	}
+}
+
+// source is that of the events: the webhook, of which there is one in a cluster.
+func (e *Emitter) source(cluster string) string {
+	return "/clusters/" + url.PathEscape(cmp.Or(cluster, e.options.Cluster)) + "/namespaces/" + e.options.Namespace + "/services/" + e.options.Service
+}
+
+// end closes a queue for which there is no sink any more.
+func (e *Emitter) end(q *queue) {
+	ctx, cancel := context.WithTimeout(context.Background(), e.timing.attempt)
+	defer cancel()
+	q.close(ctx)
+}
+
+// Close delivers what waits, until ctx ends. Afterwards nothing is sent any more.
+func (e *Emitter) Close(ctx context.Context) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	before := e.state.Swap(&state{})
+	var all sync.WaitGroup
+	for _, q := range before.queues {
+		all.Go(func() { q.close(ctx) })
+	}
+	all.Wait()
+}
+
+// depths is how many events wait for each sink.
+func (e *Emitter) depths() map[string]int {
+	depths := map[string]int{}
+	for name, q := range e.state.Load().queues {
+		depths[name] = q.depth()
+	}
+	return depths
+}
+
+// Decided has the event about an admission delivered. It does not wait.
+func (e *Emitter) Decided(a *Admission) { e.emit(a.Type, a.Outcome, a.Namespace, a.event) }
+
+// Tell has an event delivered that is about no admission. Events with the same id
+// are the same.
+func (e *Emitter) Tell(t Type, subject, identity string, data any) {
+	e.emit(t, "", "", func(source string) (Event, error) {
+		return newEvent(t, source, subject, id(string(t), subject, identity), time.Now(), data)
+	})
+}
+
+// emit makes an event if a sink wants it.
+func (e *Emitter) emit(t Type, outcome, namespace string, build func(source string) (Event, error)) {
+	if e == nil {
+		return
+	}
+	now := e.state.Load()
+	var event Event
+	lost := false
+	for _, q := range now.queues {
+		if !q.spec.Filter.Match(t, outcome, namespace) {
+			continue
+		}
+		if event.Context == nil {
+			var err error
+			if event, err = build(now.source); err != nil {
+				e.options.Logger.Error("A finding could not be written", zap.String("type", string(t)), zap.Error(err))
+				return
+			}
+			if e.seen.Contains(event.ID()) {
+				return
+			}
+		}
+		lost = !q.put(event) || lost
+	}
+	if event.Context != nil && !lost {
+		e.seen.Add(event.ID(), struct{}{})
+	}
+}

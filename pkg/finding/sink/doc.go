@@ -1,0 +1,2 @@
+// Package sink delivers findings by the protocols of brokers.
+package sink

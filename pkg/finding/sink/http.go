@@ -1,0 +1,164 @@
+package sink
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/binding"
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
+)
+
+// The content modes of the HTTP binding.
+// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+const (
+	binary     = "binary"
+	structured = "structured"
+	batched    = "batched"
+)
+
+// maxBatch is how many events there are in one batch.
+const maxBatch = 100
+
+// httpConfig are the settings of a sink that is reached by HTTP.
+type httpConfig struct {
+	Mode     string `config:"mode"`
+	Token    string `config:"token"`
+	Cert     string `config:"cert"`
+	Insecure bool   `config:"insecure"`
+}
+
+func newHTTP(target *url.URL, r *reader) finding.Spec {
+	c := httpConfig{Mode: binary}
+	r.decode(&c)
+	if c.Mode != binary && c.Mode != structured && c.Mode != batched {
+		r.add("mode", "is %q, but must be %s, %s or %s", c.Mode, binary, structured, batched)
+	}
+	if target.Scheme == "http" && c.Token != "" && !c.Insecure {
+		r.add("token", "would be sent in the clear; use https:// or set insecure: true")
+	}
+	token := r.secret("token", c.Token)
+	h := httpSink{
+		target: target.String(),
+		mode:   c.Mode,
+		token:  func() (string, error) { return token, nil },
+		client: newClient(r.authorities("cert", c.Cert)),
+	}
+	return h.spec()
+}
+
+func (h httpSink) spec() finding.Spec {
+	spec := finding.Spec{Open: func(context.Context) (finding.Sink, error) { return h, nil }}
+	if h.mode == batched {
+		spec.Batch = maxBatch
+	}
+	return spec
+}
+
+// newClient makes a client that trusts these authorities, or the system's. It does
+// not follow redirects: what is sent is for the one that the configuration names.
+func newClient(authorities *x509.CertPool) *http.Client {
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			TLSClientConfig:        &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    5 * time.Second,
+			MaxIdleConnsPerHost:    1,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+			ForceAttemptHTTP2:      true,
+		},
+	}
+}
+
+// httpSink is a receiver of CloudEvents by HTTP.
+type httpSink struct {
+	target string
+	mode   string
+	token  func() (string, error)
+	client *http.Client
+}
+
+// Send implements finding.Sink.
+func (h httpSink) Send(ctx context.Context, events []cloudevents.Event) error {
+	request, err := h.request(ctx, events)
+	if err != nil {
+		return finding.Permanent(err)
+	}
+	token, err := h.token()
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := h.client.Do(request)
+	if err != nil {
+		// The library's error repeats the URL, which may have a secret in it.
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	// What it says is of no interest; the connection can be used again.
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
+	return answer(response)
+}
+
+func (h httpSink) request(ctx context.Context, events []cloudevents.Event) (*http.Request, error) {
+	switch h.mode {
+	case batched:
+		return cehttp.NewHTTPRequestFromEvents(ctx, h.target, events)
+	case structured:
+		ctx = binding.WithForceStructured(ctx)
+	default:
+		ctx = binding.WithForceBinary(ctx)
+	}
+	return cehttp.NewHTTPRequestFromEvent(ctx, h.target, events[0])
+}
+
+// Close implements finding.Sink.
+func (h httpSink) Close() { h.client.CloseIdleConnections() }
+
+// answer is what the status of a response says.
+func answer(response *http.Response) error {
+	status := response.StatusCode
+	if status >= 200 && status < 300 {
+		return nil
+	}
+	err := fmt.Errorf("it answers %s", response.Status)
+	switch {
+	case status >= 300 && status < 400:
+		return finding.Permanent(fmt.Errorf("it redirects (%s), which is not followed; the URL must be the one that answers", response.Status))
+	case status == http.StatusBadRequest, status == http.StatusMethodNotAllowed, status == http.StatusGone,
+		status == http.StatusRequestEntityTooLarge, status == http.StatusRequestURITooLong, status == http.StatusUnsupportedMediaType,
+		status == http.StatusUnprocessableEntity, status == http.StatusRequestHeaderFieldsTooLarge:
+		return finding.Permanent(err) // it does not take this event
+	}
+	return finding.After(err, retryAfter(response.Header.Get("Retry-After"), time.Now()))
+}
+
+// retryAfter reads the header of that name (RFC 9110, section 10.2.3); zero if it
+// says nothing.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 && seconds < 1<<20 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
