@@ -10,7 +10,11 @@ import (
 )
 
 // Findings takes what was decided. It returns at once.
-type Findings interface{ Decided(a *finding.Admission) }
+type Findings interface {
+	// Active tells whether there is anybody to tell.
+	Active() bool
+	Decided(a *finding.Admission)
+}
 
 // Alerts tells people what was decided. Send returns before ctx ends; an error
 // denies the request, since somebody must know of it and could not be told.
@@ -41,7 +45,7 @@ var findingTypes = map[string]finding.Type{
 // tell tells of the decision, and denies if that is a condition.
 func (h *Handler) tell(ctx context.Context, d *decision) {
 	switch {
-	case h.findings == nil && h.alerts == nil,
+	case (h.findings == nil || !h.findings.Active()) && h.alerts == nil,
 		d.request.DryRun != nil && *d.request.DryRun,
 		h.mutates && d.response.Allowed,
 		d.response.Allowed && d.err == nil && (d.verdict == nil || len(d.verdict.Workload.Images) == 0): // there was nothing to decide

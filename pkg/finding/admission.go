@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -147,11 +148,12 @@ func (a *Admission) take(v *verify.Verdict) {
 	}
 	a.ImageCount = len(v.Images)
 	var wrong, right []Image
-	identities := make([]string, len(v.Images))
+	identities := make([][]byte, len(v.Images))
 	for i := range v.Images {
 		img := &v.Images[i]
 		tolerance := v.Tolerance(img)
-		identities[i] = fmt.Sprintf("%q %q %q %v %q", img.Image.Field, img.Image.Reference, img.Digest, img.Outcome, img.Reason)
+		sum := sha256.Sum256([]byte(strings.Join([]string{img.Image.Field, img.Image.Reference, string(img.Digest), img.Outcome.String(), string(img.Reason)}, "\x00")))
+		identities[i] = sum[:]
 		switch {
 		case !img.Admitted() || len(img.Warnings) > 0:
 			if len(wrong) < maxImages {
@@ -163,8 +165,8 @@ func (a *Admission) take(v *verify.Verdict) {
 	}
 	a.Images = slices.Concat(wrong, right)
 	a.Images = a.Images[:min(len(a.Images), maxImages)]
-	slices.Sort(identities)
-	a.identity = strings.Join(identities, "\n")
+	slices.SortFunc(identities, bytes.Compare)
+	a.identity = hex.EncodeToString(bytes.Join(identities, nil))
 }
 
 func newImage(v *verify.ImageVerdict, tolerance verify.Tolerance) Image {

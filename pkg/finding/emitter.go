@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
@@ -30,7 +30,7 @@ type Emitter struct {
 	mu     sync.Mutex // serialises Apply and Close
 	closed bool
 	state  atomic.Pointer[state]
-	seen   *expirable.LRU[string, struct{}]
+	seen   *lru.Cache[string, time.Time] // events by ID, and when they were sent
 }
 
 // state is what an Emitter does at a time.
@@ -52,7 +52,11 @@ type Options struct {
 
 // NewEmitter makes an Emitter without sinks.
 func NewEmitter(o Options) *Emitter {
-	e := &Emitter{options: o, timing: defaultTiming, seen: expirable.NewLRU[string, struct{}](remembered, nil, window)}
+	seen, err := lru.New[string, time.Time](remembered)
+	if err != nil {
+		panic(err) // it fails for a size of zero only
+	}
+	e := &Emitter{options: o, timing: defaultTiming, seen: seen}
 	e.state.Store(&state{})
 	o.Instruments.SinkQueue(e.depths)
 	return e
@@ -130,6 +134,9 @@ func (e *Emitter) depths() map[string]int {
 	return depths
 }
 
+// Active tells whether there are sinks.
+func (e *Emitter) Active() bool { return e != nil && len(e.state.Load().queues) > 0 }
+
 // Decided has the event about an admission delivered. It does not wait.
 func (e *Emitter) Decided(a *Admission) { e.emit(a.Type, a.Outcome, a.Namespace, a.event) }
 
@@ -159,13 +166,13 @@ func (e *Emitter) emit(t Type, outcome, namespace string, build func(source stri
 				e.options.Logger.Error("A finding could not be written", zap.String("type", string(t)), zap.Error(err))
 				return
 			}
-			if e.seen.Contains(event.ID()) {
+			if at, ok := e.seen.Get(event.ID()); ok && time.Since(at) < window {
 				return
 			}
 		}
 		lost = !q.put(event) || lost
 	}
 	if event.Context != nil && !lost {
-		e.seen.Add(event.ID(), struct{}{})
+		e.seen.Add(event.ID(), time.Now())
 	}
 }

@@ -2,7 +2,6 @@ package finding
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -177,9 +176,8 @@ func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) {
 		}
 		// Each waits for a different time, so that replicas do not come all at once.
 		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // nobody gains by guessing it
-		var t throttled
-		if errors.As(err, &t) {
-			wait = min(max(wait, t.after), q.timing.longest)
+		if asked := Wait(err); asked > wait {
+			wait = min(asked, q.timing.longest)
 		}
 		switch {
 		case IsPermanent(err), time.Since(begin)+wait > q.timing.give, ctx.Err() != nil:

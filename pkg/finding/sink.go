@@ -61,3 +61,10 @@ func (t throttled) Unwrap() error { return t.error }
 
 // After marks an error as one that must not be tried again before after has passed.
 func After(err error, after time.Duration) error { return throttled{err, after} }
+
+// Wait is how long an error was marked not to be tried again for; zero if it was not.
+func Wait(err error) time.Duration {
+	var t throttled
+	errors.As(err, &t)
+	return t.after
+}
