@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -114,6 +115,36 @@ func TestWhatIsTolerated(t *testing.T) {
 			verdict = verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, "good.io/app:1"), Namespace: "prod"})
 			if pin, _ := verdict.Pin(&verdict.Images[0]); len(verdict.Refused())+len(verdict.Tolerated()) > 0 || pin != "good.io/app:1@"+string(digestA) {
 				t.Errorf("a trusted image: %+v, pin %q", summary(verdict), pin)
+			}
+		})
+	}
+}
+
+// T31: the detection of a rule for a tag is not for a digest that the tag does not
+// stand for, nor for one of which that is not known.
+func TestT31DetectionOfATag(t *testing.T) {
+	t.Parallel()
+	const tag = "r.io/app:dev-1"
+	for name, c := range map[string]struct {
+		reference string
+		digest    image.Digest
+		err       error
+		want      verify.Tolerance
+	}{
+		"no digest":                 {tag, "", nil, verify.Detection},
+		"it stands for the digest":  {tag + "@" + string(digestB), digestB, nil, verify.Detection},
+		"it stands for another one": {tag + "@" + string(digestB), digestA, nil, ""},
+		"it does not exist":         {tag + "@" + string(digestB), "", validator.Errorf(validator.ImageNotFound, "no"), ""},
+		"nobody could look":         {tag + "@" + string(digestB), "", validator.Errorf(validator.RegistryUnauthorized, "no"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := snapshot(t, rule{pattern: "r.io/app:dev-*", fake: &fake{validate: fails(validator.NoSignature), resolve: resolvesTo(c.digest, c.err)}},
+				rule{pattern: "r.io/*:*", fake: &fake{validate: fails(validator.NoSignature)}})
+			s.Rules[0].Detection = true
+			verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, c.reference)})
+			if got := verdict.Tolerance(&verdict.Images[0]); got != c.want {
+				t.Errorf("tolerated by %q, want %q", got, c.want)
 			}
 		})
 	}

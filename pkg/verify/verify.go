@@ -107,6 +107,7 @@ func exemption(snapshot *Snapshot, req Request, nothingChanged bool) string {
 // image decides about one image. A panic denies this image and nothing else.
 func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string, children *children) (verdict ImageVerdict) {
 	start := e.now()
+	detects := false
 	defer func() {
 		if p := recover(); p != nil {
 			verdict.fail(&validator.Error{
@@ -115,7 +116,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			})
 		}
-		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict)
+		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict, detects)
 		verdict.Duration = e.now().Sub(start)
 	}()
 	ref, err := image.Parse(reference)
@@ -128,9 +129,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		return verdict
 	}
 	rule, failure := applicable(ctx, snapshot, req, ref)
-	if rule != nil {
-		verdict.Rule = rule
-	}
+	verdict.Rule, detects = rule, failure == nil && rule.Detection
 	if failure == nil {
 		result, err := rule.Validator.Validate(ctx, rule.request(ref, req.Identity))
 		verdict.conclude(result, err)
