@@ -339,3 +339,35 @@ func TestT11ChildrenAreApproved(t *testing.T) {
 		})
 	}
 }
+
+// T31: a child falls under the rule for its tag only while the tag stands for its
+// digest, whatever was verified by that rule before.
+func TestT31ChildrenOfATag(t *testing.T) {
+	t.Parallel()
+	pinned := "r.io/app:stable@" + string(digestA)
+	made := owners{"prod/ReplicaSet/web": template(t, "ReplicaSet", `{"name":"web","uid":"1"}`, pinned)}
+	child := extract(t, `{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web","uid":"1","controller":true}]}`, pinned)
+	for name, c := range map[string]struct {
+		approval any
+		digest   image.Digest
+		err      error
+		want     verify.Outcome
+	}{
+		"it does":                          {true, digestA, nil, verify.Trusted},
+		"it has moved":                     {true, digestB, nil, verify.Denied},
+		"nobody could look":                {true, "", validator.Errorf(validator.RegistryUnavailable, "no"), verify.Inconclusive},
+		"nobody could look, owners' words": {feature.TrustOwners, "", validator.Errorf(validator.RegistryUnavailable, "no"), verify.Skipped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := snapshot(t, rule{pattern: "r.io/app:stable", fake: &fake{validate: fails(validator.NoSignature), resolve: resolvesTo(c.digest, c.err)}},
+				rule{pattern: "r.io/*:*", fake: &fake{validate: fails(validator.NoSignature)}})
+			s.Features.AutomaticChildApproval = c.approval
+			s.Rules[0].Memory = memory{pinned: {Digest: digestA}}
+			verdict := verify.Engine{Owners: made}.Verify(t.Context(), s, verify.Request{Workload: child, Namespace: "prod"})
+			if got := verdict.Images[0].Outcome; got != c.want {
+				t.Errorf("got %s, want %s (%s)", got, c.want, verdict.Images[0].Message)
+			}
+		})
+	}
+}

@@ -125,15 +125,15 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		return verdict
 	}
 	verdict.Reference = ref
-	if verdict.inherit(children, snapshot, req) {
-		return verdict
-	}
 	rule, failure := applicable(ctx, snapshot, req, ref)
 	verdict.Rule, detects = rule, failure == nil && rule.Detection
-	if failure == nil {
+	switch {
+	case verdict.inherit(children, req, failure == nil):
+		return verdict
+	case failure == nil:
 		result, err := rule.Validator.Validate(ctx, rule.request(ref, req.Identity))
 		verdict.conclude(result, err)
-	} else {
+	default:
 		verdict.fail(failure)
 	}
 	verdict.recall(snapshot, req)
