@@ -24,17 +24,19 @@ import (
 // once, in a few words, and with a short line in the log.
 func TestT18AnObjectOfTooManyImagesIsDenied(t *testing.T) {
 	t.Parallel()
-	var containers []string
-	for i := range maxImages + 1 {
-		containers = append(containers, fmt.Sprintf(`{"name":"c%d","image":"example.org/x%d"}`, i, i))
-	}
-	object := `{"metadata":{"name":"x"},"spec":{"containers":[` + strings.Join(containers, ",") + `]}}`
 	snapshots := func() (*verify.Snapshot, error) { return &verify.Snapshot{Workloads: workload.Builtin()}, nil }
-	got := NewMutating(verify.Engine{Now: time.Now}, snapshots, nil, zap.NewNop()).Admit(t.Context(), &admissionv1.AdmissionRequest{
-		Operation: admissionv1.Create, Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Object: runtime.RawExtension{Raw: []byte(object)},
-	})
-	if got.Allowed || !strings.Contains(got.Result.Message, "(TooLarge)") || len(got.Result.Message) > 200 {
-		t.Errorf("got %+v", got)
+	for _, n := range []int{maxImages + 1, 100 * maxImages} { // more than are listed, too
+		var containers []string
+		for i := range n {
+			containers = append(containers, fmt.Sprintf(`{"name":"c%d","image":"example.org/x%d"}`, i, i))
+		}
+		object := `{"metadata":{"name":"x"},"spec":{"containers":[` + strings.Join(containers, ",") + `]}}`
+		got := NewMutating(verify.Engine{Now: time.Now}, snapshots, nil, zap.NewNop()).Admit(t.Context(), &admissionv1.AdmissionRequest{
+			Operation: admissionv1.Create, Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Object: runtime.RawExtension{Raw: []byte(object)},
+		})
+		if got.Allowed || !strings.Contains(got.Result.Message, "(TooLarge)") || len(got.Result.Message) > 200 {
+			t.Errorf("%d images: got %+v", n, got)
+		}
 	}
 }
 

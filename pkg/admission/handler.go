@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -135,7 +136,10 @@ const maxImages = 500
 func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Request, error) {
 	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
 	w, err := kinds.Extract(gvk, req.Object.Raw)
-	if err != nil {
+	switch {
+	case errors.Is(err, workload.ErrTooManyImages):
+		return verify.Request{}, validator.Errorf(validator.TooLarge, "%w, and no more than %d are checked", err, maxImages)
+	case err != nil:
 		return verify.Request{}, err
 	}
 	if len(w.Images) > maxImages {

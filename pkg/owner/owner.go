@@ -78,13 +78,16 @@ func (w *Watcher) Owner(_ context.Context, namespace string, ref metav1.OwnerRef
 	if !exists || !ok {
 		return nil, fmt.Errorf("%s %s/%s does not exist (yet)", gvk.Kind, namespace, ref.Name)
 	}
+	if kept.workload == nil {
+		return nil, fmt.Errorf("%s %s/%s cannot be read", gvk.Kind, namespace, ref.Name)
+	}
 	return kept.workload, nil
 }
 
 // kept is all that is kept of an object.
 type kept struct {
 	metav1.ObjectMeta
-	workload *workload.Workload
+	workload *workload.Workload // nil if it cannot be read
 }
 
 // keep drops what nobody asks about: environment variables, status, and all.
@@ -101,10 +104,9 @@ func keep(gvk schema.GroupVersionKind) cache.TransformFunc {
 		if err != nil {
 			return nil, err
 		}
-		w, err := workload.Builtin().Extract(gvk, raw)
-		if err != nil {
-			return nil, err
-		}
+		// One that cannot be read is the owner of nothing: an error here would have all
+		// of its kind listed again and again.
+		w, _ := workload.Builtin().Extract(gvk, raw)
 		meta := accessor.GetObjectMeta()
 		return &kept{ObjectMeta: metav1.ObjectMeta{Namespace: meta.GetNamespace(), Name: meta.GetName(), UID: meta.GetUID(), ResourceVersion: meta.GetResourceVersion()}, workload: w}, nil
 	}

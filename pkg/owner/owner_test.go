@@ -90,3 +90,25 @@ func TestOwnersAreFound(t *testing.T) {
 		t.Errorf("looking up cost %d requests", n-asked)
 	}
 }
+
+// An object that cannot be read keeps nobody from finding the others of its kind.
+func TestAnOwnerThatCannotBeReadIsNone(t *testing.T) {
+	t.Parallel()
+	huge := &appsv1.ReplicaSet{ObjectMeta: meta("huge")}
+	huge.Spec.Template.Spec.Containers = make([]corev1.Container, 10_001)
+	w, err := owner.New(fake.NewSimpleClientset(huge, &appsv1.ReplicaSet{ObjectMeta: meta("a"), Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: spec("app:1")}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Start(t.Context())
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		if found, err := w.Owner(t.Context(), "prod", reference("apps/v1", "ReplicaSet", "a")); err == nil && len(found.Images) == 1 {
+			break
+		} else if time.Since(start) > 10*time.Second {
+			t.Fatal(err)
+		}
+	}
+	if found, err := w.Owner(t.Context(), "prod", reference("apps/v1", "ReplicaSet", "huge")); err == nil || found != nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("%v, %v", found, err)
+	}
+}

@@ -2,6 +2,7 @@ package workload_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -216,6 +217,38 @@ func TestACustomResourceThatCannotBeReadIsRefused(t *testing.T) {
 		if w, err := kinds.Extract(widget, []byte(raw)); err == nil || w != nil || !strings.Contains(err.Error(), "the Widget cannot be read") {
 			t.Errorf("%.40s: %v, %v", raw, w, err)
 		}
+	}
+}
+
+// T18: what takes next to nothing to send must not fill the memory.
+func TestT18ImagesBeyondNumberAreNotListed(t *testing.T) {
+	t.Parallel()
+	kinds := with(t, widgets("spec.pods[*].spec", "spec.images[*]", "spec.steps[*].image"))
+	deployment := schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	items := func(item string, n int) string {
+		return "[" + strings.TrimSuffix(strings.Repeat(item+",", n), ",") + "]"
+	}
+	for name, test := range map[string]struct {
+		gvk           schema.GroupVersionKind
+		before, after string
+		item          string
+	}{
+		"containers":                  {deployment, `{"spec":{"template":{"spec":{"containers":`, `}}}}`, "{}"},
+		"volumes":                     {deployment, `{"spec":{"template":{"spec":{"volumes":`, `}}}}`, `{"image":{}}`},
+		"containers of a custom kind": {widget, `{"spec":{"pods":[{"spec":{"containers":`, `}}]}}`, "{}"},
+		"pod specs":                   {widget, `{"spec":{"pods":`, `}}`, `{"spec":{"containers":[{}]}}`},
+		"image fields":                {widget, `{"spec":{"steps":`, `}}`, `{"image":"x"}`},
+		"what is no image":            {widget, `{"spec":{"images":`, `}}`, `0`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if w, err := kinds.Extract(test.gvk, []byte(test.before+items(test.item, 10_000)+test.after)); err != nil || len(w.Images) != 10_000 {
+				t.Errorf("10,000: %v", err)
+			}
+			if w, err := kinds.Extract(test.gvk, []byte(test.before+items(test.item, 10_001)+test.after)); !errors.Is(err, workload.ErrTooManyImages) || w != nil {
+				t.Errorf("10,001: %v", err)
+			}
+		})
 	}
 }
 

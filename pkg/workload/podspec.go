@@ -107,7 +107,10 @@ func (l location) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, erro
 	w.Images = []Image{}
 	if spec := l.of(&obj); spec != nil {
 		w.identify(spec)
-		w.Images = spec.images(l.place)
+		var err error
+		if w.Images, err = spec.images(l.place); err != nil {
+			return nil, err
+		}
 	}
 	if gvk.Group == servingGroup && obj.Spec.Template != nil {
 		w.RevisionName = obj.Spec.Template.Metadata.Name
@@ -152,7 +155,10 @@ var (
 )
 
 // images lists what a pod spec at the place runs.
-func (s *podSpec) images(at place) []Image {
+func (s *podSpec) images(at place) ([]Image, error) {
+	if len(s.InitContainers)+len(s.Containers)+len(s.EphemeralContainers)+len(s.Volumes) > maxImages {
+		return nil, ErrTooManyImages
+	}
 	images := make([]Image, 0, len(s.InitContainers)+len(s.Containers)+len(s.EphemeralContainers))
 	add := func(kind ContainerKind, i int, name, reference string, leaf place) {
 		index := strconv.Itoa(i)
@@ -178,5 +184,5 @@ func (s *podSpec) images(at place) []Image {
 			add(ImageVolume, i, v.Name, v.Image.Reference, volumeImage)
 		}
 	}
-	return images
+	return images, nil
 }

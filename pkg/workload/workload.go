@@ -1,6 +1,8 @@
 package workload
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +19,13 @@ const (
 	EphemeralContainer ContainerKind = "ephemeralContainers"
 	ImageVolume        ContainerKind = "volumes"
 )
+
+// maxImages bounds the images of one object: an empty container takes three bytes
+// of JSON, and a hundred times as much when it is listed.
+const maxImages = 10_000
+
+// ErrTooManyImages says of an object that its images are not even listed.
+var ErrTooManyImages = fmt.Errorf("the object has more than %d images", maxImages)
 
 // Image is an image of a workload and where it stands.
 type Image struct {
