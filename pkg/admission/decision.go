@@ -229,18 +229,23 @@ func (d *decision) tolerances() (found []verify.Tolerance) {
 	return found
 }
 
+// tolerated names them.
+func (d *decision) tolerated() string {
+	var names []string
+	for _, t := range d.tolerances() {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, ",")
+}
+
 // audit are the annotations of the API server's audit event.
 func (d *decision) audit() map[string]string {
 	annotations := map[string]string{"revision": d.verdict.Revision, "outcome": d.verdict.Outcome().String()}
 	if d.verdict.Skipped != "" {
 		annotations["skipped"] = d.verdict.Skipped
 	}
-	if tolerances := d.tolerances(); len(tolerances) > 0 {
-		var names []string
-		for _, t := range tolerances {
-			names = append(names, string(t))
-		}
-		annotations["tolerated"] = strings.Join(names, ",")
+	if tolerated := d.tolerated(); tolerated != "" {
+		annotations["tolerated"] = tolerated
 	}
 	if reason := d.verdict.Reason(); reason != "" {
 		annotations["reason"] = string(reason)

@@ -195,6 +195,9 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.Error(d.err))
 	}
 	if d.verdict != nil {
+		if tolerated := d.tolerated(); tolerated != "" {
+			fields = append(fields, zap.String("tolerated", tolerated))
+		}
 		fields = append(fields, zap.String("revision", d.verdict.Revision), zap.Array("images", imageLog(d.verdict.Images)))
 		for i := range d.verdict.Images {
 			img := &d.verdict.Images[i]

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -67,6 +70,24 @@ func TestDetectionModeBlocksNothing(t *testing.T) {
 	// Without a configuration nobody knows that nothing is to be blocked.
 	none := NewMutating(verify.Engine{}, func() (*verify.Snapshot, error) { return nil, context.Canceled }, nil, w.mutating().logger)
 	wantDenied(t, none.Admit(t.Context(), create(allKinds["Pod"], podSpec(w.unsigned.String()))), "no image could be checked")
+}
+
+func TestTheLogSaysWhatWasTolerated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	core, logs := observer.New(zapcore.InfoLevel)
+	h := NewMutating(verify.Engine{}, w.snapshots, nil, zap.New(core))
+	for want, mode := range map[string]func(*verify.Snapshot){
+		"":          func(s *verify.Snapshot) { s.Features.DetectionMode = false },
+		"Detection": func(s *verify.Snapshot) { s.Features.DetectionMode = true },
+	} {
+		w.setting(mode)
+		h.Admit(t.Context(), create(allKinds["Pod"], podSpec(w.unsigned.String())))
+		all := logs.TakeAll()
+		if got, found := all[0].ContextMap()["tolerated"]; len(all) != 1 || found != (want != "") || found && got != want {
+			t.Errorf("tolerated: %v, want %q", got, want)
+		}
+	}
 }
 
 func TestOneRuleCanDetect(t *testing.T) {
