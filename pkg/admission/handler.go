@@ -114,7 +114,7 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 		d.fail(err, "no image could be checked: %v", err)
 		return
 	}
-	d.detects = snapshot.Features.DetectionMode
+	d.by(snapshot.Features)
 	req, err := request(snapshot.Workloads, d.request)
 	if err != nil {
 		d.fail(err, "no image could be checked: %v", err)

@@ -114,6 +114,7 @@ func TestPodsOnly(t *testing.T) {
 			got := handler.Admit(t.Context(), create(kind, podSpec(w.unsigned.String())))
 			if name == "Pod" {
 				wantDenied(t, got, "NoSignature")
+				wantDenied(t, handler.Admit(t.Context(), create(kind, podSpec(make([]string, maxImages+1)...))), "TooLarge")
 				continue
 			}
 			wantAllowed(t, got)
@@ -124,6 +125,11 @@ func TestPodsOnly(t *testing.T) {
 			wantAllowed(t, got)
 			if got.Patch != nil || len(got.Warnings) > 0 {
 				t.Errorf("%s: patch %s, warnings %q", name, got.Patch, got.Warnings)
+			}
+			got = handler.Admit(t.Context(), create(kind, podSpec(make([]string, maxImages+1)...)))
+			wantAllowed(t, got)
+			if len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "would be denied, but for resourceValidationMode: podsOnly: no image could be checked") {
+				t.Errorf("%s of too many images: warnings %q", name, got.Warnings)
 			}
 		}
 	}
