@@ -40,6 +40,21 @@ func TestT18AnObjectOfTooManyImagesIsDenied(t *testing.T) {
 	}
 }
 
+// T6: one that was stored before can be deleted, finalizers and all; not if an
+// image of it changes.
+func TestT6AnObjectOfTooManyImagesCanBeDeleted(t *testing.T) {
+	t.Parallel()
+	snapshots := func() (*verify.Snapshot, error) { return &verify.Snapshot{Workloads: workload.Builtin()}, nil }
+	h := NewValidating(verify.Engine{}, snapshots, nil, zap.NewNop())
+	spec := podSpec(make([]string, maxImages+1)...)
+	kind := allKinds["Deployment"]
+	kind.before = `{"metadata":{"deletionTimestamp":"2026-01-02T03:04:05Z"},` + kind.before[1:]
+	wantAllowed(t, h.Admit(t.Context(), update(kind, spec, spec)))
+	wantDenied(t, h.Admit(t.Context(), update(kind, spec, podSpec(append(make([]string, maxImages), "x")...))), "TooLarge")
+	wantDenied(t, h.Admit(t.Context(), update(allKinds["Deployment"], spec, spec)), "TooLarge")
+	wantDenied(t, h.Admit(t.Context(), create(kind, spec)), "TooLarge")
+}
+
 // Reviews that would take more memory than there is wait for others to end, and
 // no longer than the API server does.
 func TestReviewsWaitForMemory(t *testing.T) {
