@@ -193,7 +193,7 @@ func (w *Workload) found(p path, at place, value any) ([]Image, error) {
 		if w.ServiceAccount == "" && w.PullSecrets == nil {
 			w.identify(spec)
 		}
-		return spec.images(at)
+		return spec.images(at, p.text+".")
 	case obstacle:
 		return image(value.String())
 	}

@@ -198,8 +198,8 @@ func TestWhatElseMattersOfACustomResourceIsRead(t *testing.T) {
 		Kind: widget, Namespace: "prod", Name: "w", UID: "u", Deleting: true, ServiceAccount: "robot", PullSecrets: []string{"one"},
 		Owners: []metav1.OwnerReference{{APIVersion: "example.org/v1", Kind: "App", Name: "a", UID: "o", Controller: &yes}},
 		Images: []workload.Image{ // each of them once, although two paths lead to one
-			{Reference: "x:1", Kind: workload.Container, Name: "a", Field: "spec.first.containers[0].image", Pointer: "/spec/first/containers/0/image"},
-			{Reference: "x:2", Kind: workload.Container, Name: "b", Field: "spec.second.containers[0].image", Pointer: "/spec/second/containers/0/image"},
+			{Reference: "x:1", Kind: "spec.first.containers", Name: "a", Field: "spec.first.containers[0].image", Pointer: "/spec/first/containers/0/image"},
+			{Reference: "x:2", Kind: "spec.second.containers", Name: "b", Field: "spec.second.containers[0].image", Pointer: "/spec/second/containers/0/image"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -255,7 +255,7 @@ func TestT18ImagesBeyondNumberAreNotListed(t *testing.T) {
 // T6: an image that moves from one field to another has changed.
 func TestAnImageOfACustomResourceIsInItsPathsList(t *testing.T) {
 	t.Parallel()
-	kinds := with(t, widgets("spec.steps[*].image", "spec.sidecars[*].image"))
+	kinds := with(t, widgets("spec.steps[*].image", "spec.sidecars[*].image", "spec.head.spec", "spec.workers[*].spec"))
 	read := func(raw string) *workload.Workload {
 		t.Helper()
 		w, err := kinds.Extract(widget, []byte(raw))
@@ -270,6 +270,14 @@ func TestAnImageOfACustomResourceIsInItsPathsList(t *testing.T) {
 	}
 	if old.ImageSet().HasAll(read(`{"spec": {"sidecars": [{"image": "x:2"}]}}`)) {
 		t.Error("the image of another list is the same")
+	}
+	const pods = `{"containers": [{"image": "x:2"}]}`
+	old = read(`{"spec": {"workers": [{"spec": ` + pods + `}]}}`)
+	if !old.ImageSet().HasAll(read(`{"spec": {"workers": [{}, {"spec": ` + pods + `}]}}`)) {
+		t.Error("the same image has changed")
+	}
+	if old.ImageSet().HasAll(read(`{"spec": {"head": {"spec": ` + pods + `}}}`)) {
+		t.Error("the image of another pod spec is the same")
 	}
 }
 

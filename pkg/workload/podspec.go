@@ -108,7 +108,7 @@ func (l location) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, erro
 	if spec := l.of(&obj); spec != nil {
 		w.identify(spec)
 		var err error
-		if w.Images, err = spec.images(l.place); err != nil {
+		if w.Images, err = spec.images(l.place, ""); err != nil {
 			return nil, err
 		}
 	}
@@ -154,8 +154,9 @@ var (
 	volumeImage    = place{"image.reference", "/image/reference"}
 )
 
-// images lists what a pod spec at the place runs.
-func (s *podSpec) images(at place) ([]Image, error) {
+// images lists what a pod spec at the place runs. The names of its lists get the
+// prefix, which tells them from those of an object's other pod specs.
+func (s *podSpec) images(at place, prefix string) ([]Image, error) {
 	if len(s.InitContainers)+len(s.Containers)+len(s.EphemeralContainers)+len(s.Volumes) > maxImages {
 		return nil, ErrTooManyImages
 	}
@@ -164,7 +165,7 @@ func (s *podSpec) images(at place) ([]Image, error) {
 		index := strconv.Itoa(i)
 		images = append(images, Image{
 			Reference: reference,
-			Kind:      kind,
+			Kind:      ContainerKind(prefix) + kind,
 			Name:      name,
 			Field:     at.field + "." + string(kind) + "[" + index + "]." + leaf.field,
 			Pointer:   at.pointer + "/" + string(kind) + "/" + index + leaf.pointer,

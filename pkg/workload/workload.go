@@ -8,8 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ContainerKind tells in which list of a pod spec an image stands; for an image
-// field of a custom resource it is the path by which it was found.
+// ContainerKind tells in which list of a pod spec an image stands. In a custom
+// resource it begins with the path by which the pod spec was found; for an image
+// field it is the path alone.
 type ContainerKind string
 
 // The lists of a pod spec that hold images.
