@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -249,6 +250,40 @@ func TestT18ImagesBeyondNumberAreNotListed(t *testing.T) {
 				t.Errorf("10,001: %v", err)
 			}
 		})
+	}
+}
+
+// T18: custom resources that would take more memory than there is wait for others,
+// and built-in kinds for nobody.
+func TestT18CustomResourcesWaitForMemory(t *testing.T) {
+	kinds := with(t, widgets("spec.image"))
+	read := func(gvk schema.GroupVersionKind) chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := kinds.Extract(gvk, []byte(`{"spec":{"image":"x"}}`))
+			done <- err
+		}()
+		return done
+	}
+	if !workload.Trees.TryAcquire(workload.MaxTrees) {
+		t.Fatal("somebody else reads")
+	}
+	waiting := read(widget)
+	if err := <-read(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-waiting:
+		t.Error("it did not wait")
+	case <-time.After(20 * time.Millisecond):
+	}
+	workload.Trees.Release(workload.MaxTrees)
+	if err := <-waiting; err != nil {
+		t.Error(err)
+	}
+	// The largest of all takes part.
+	if w, err := kinds.Extract(widget, []byte(`{"spec":{"image":"x"}}`+strings.Repeat(" ", workload.MaxTrees))); err != nil || len(w.Images) != 1 {
+		t.Error(w, err)
 	}
 }
 
