@@ -233,6 +233,28 @@ func TestTheLastKnownGood(t *testing.T) {
 	}
 }
 
+// Whoever brings the pull secrets can break them, which is no outage.
+func TestPullSecretsThatDoNotWorkAreNoOutage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pullSecrets bool
+		reason      validator.Reason
+		want        verify.Tolerance
+	}{
+		{false, validator.RegistryUnauthorized, verify.LastKnownGood},
+		{true, validator.RegistryUnavailable, verify.LastKnownGood},
+		{true, validator.RegistryUnauthorized, ""},
+	} {
+		s := snapshot(t, rule{pattern: "*:*", fake: &fake{validate: fails(c.reason)}})
+		s.Features.OnInconclusive, s.Rules[0].PullSecrets = feature.LastKnownGood, c.pullSecrets
+		s.Rules[0].Memory = memory{"docker.io/library/app:1": {Digest: digestA}}
+		verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, "app:1")})
+		if got := verdict.Tolerance(&verdict.Images[0]); got != c.want {
+			t.Errorf("%+v: tolerated by %q", c, got)
+		}
+	}
+}
+
 func TestUpdatesWithoutAnotherImageCanBeLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
