@@ -1,13 +1,11 @@
 package workload
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	kjson "sigs.k8s.io/json"
@@ -122,14 +120,6 @@ func checkLabel(errs *strict.Errors, at, value, what string) {
 	}
 }
 
-// maxTrees bounds the custom resources that are read at the same time, in bytes of
-// JSON. A tree of any values takes up to fifty times as much in memory, and the
-// largest object that the webhook is sent fits just so.
-const maxTrees = 3 << 20
-
-// trees makes wait those for which there is no memory. None takes long.
-var trees = semaphore.NewWeighted(maxTrees)
-
 // custom reads custom resources of one version.
 type custom struct {
 	version string
@@ -148,9 +138,7 @@ func (c custom) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, error)
 	if err := decode(gvk, raw, &head); err != nil {
 		return nil, err
 	}
-	weight := min(int64(len(raw)), maxTrees)
-	_ = trees.Acquire(context.Background(), weight) // fails only when the context ends
-	defer trees.Release(weight)
+	defer room(raw)()
 	var tree map[string]any
 	if err := decode(gvk, raw, &tree); err != nil {
 		return nil, err

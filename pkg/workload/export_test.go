@@ -1,6 +1,6 @@
 package workload
 
-// MaxTrees and Trees bound the custom resources that are read at the same time.
-const MaxTrees = maxTrees
+// MaxReading and Reading bound the objects that are read at the same time.
+const MaxReading = maxReading
 
-var Trees = trees
+var Reading = reading

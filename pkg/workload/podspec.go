@@ -99,6 +99,9 @@ var (
 
 // read reads an object that has its pod spec at the location.
 func (l location) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {
+	if len(raw) > smallObject {
+		defer room(raw)()
+	}
 	var obj object
 	if err := decode(gvk, raw, &obj); err != nil {
 		return nil, err
