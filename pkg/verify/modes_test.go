@@ -255,6 +255,29 @@ func TestPullSecretsThatDoNotWorkAreNoOutage(t *testing.T) {
 	}
 }
 
+// A tag that is not pinned may stand for anything by now.
+func TestT4TheLastKnownGoodIsWhatRuns(t *testing.T) {
+	t.Parallel()
+	known := memory{"docker.io/library/app:1": {Digest: digestA}, "docker.io/library/app:1@" + string(digestA): {Digest: digestA}}
+	for _, c := range []struct {
+		mode      verify.Mode
+		reference string
+		want      verify.Tolerance
+	}{
+		{verify.Mutate, "app:1", verify.LastKnownGood},
+		{verify.MutatePodsOnly, "app:1", verify.LastKnownGood},
+		{verify.InsecureValidateOnly, "app:1", ""},
+		{verify.InsecureValidateOnly, "app:1@" + string(digestA), verify.LastKnownGood},
+	} {
+		s := snapshot(t, rule{pattern: "*:*", mode: c.mode, fake: &fake{validate: fails(validator.RegistryUnavailable)}})
+		s.Features.OnInconclusive, s.Rules[0].Memory = feature.LastKnownGood, known
+		verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, c.reference)})
+		if got := verdict.Tolerance(&verdict.Images[0]); got != c.want {
+			t.Errorf("%+v: tolerated by %q", c, got)
+		}
+	}
+}
+
 func TestUpdatesWithoutAnotherImageCanBeLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

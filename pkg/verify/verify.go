@@ -143,12 +143,13 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 // recall takes what was verified before for what cannot be checked just now, if
 // that is what the configuration wants. Pull secrets of the workload's own that do
 // not work are no outage: whoever brings them could break them to have what was
-// revoked admitted.
+// revoked admitted. Nor does a tag stand for what it stood for if it is not pinned.
 func (v *ImageVerdict) recall(snapshot *Snapshot, req Request) {
 	if v.Outcome != Inconclusive || v.Rule == nil || v.Rule.Memory == nil || snapshot.Features.OnInconclusive != feature.LastKnownGood {
 		return
 	}
-	if v.Rule.PullSecrets && v.Reason == validator.RegistryUnauthorized {
+	switch {
+	case v.Rule.PullSecrets && v.Reason == validator.RegistryUnauthorized, v.Rule.Mode == InsecureValidateOnly && v.Reference.Digest() == "":
 		return
 	}
 	known, ok := v.Rule.Memory.Known(v.Rule.request(v.Reference, req.Identity), snapshot.Features.LastKnownGood.MaxAge())
