@@ -70,7 +70,12 @@ func main() {
 	if err != nil {
 		log.Fatal("The cluster cannot be reached: ", err)
 	}
-	owners, err := owner.New(others)
+	// Owners are listed page by page, which can be many.
+	listing, err := kubernetes.NewForConfig(rest.CopyConfig(cluster))
+	if err != nil {
+		log.Fatal("The cluster cannot be reached: ", err)
+	}
+	owners, err := owner.New(listing)
 	if err != nil {
 		log.Fatal("The cluster cannot be watched: ", err)
 	}

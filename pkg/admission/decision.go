@@ -14,6 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
@@ -25,16 +26,27 @@ type decision struct {
 	response *admissionv1.AdmissionResponse
 	err      error // what went wrong apart from images
 	took     time.Duration
-	// detects tells that nothing is blocked.
-	detects bool
+	// lenient is the setting by which nothing of the kind is blocked; empty if none
+	// is.
+	lenient string
+}
+
+// by finds the setting.
+func (d *decision) by(settings feature.Settings) {
+	switch {
+	case settings.DetectionMode:
+		d.lenient = "detectionMode"
+	case settings.PodsOnly() && (d.request.Kind.Group != "" || d.request.Kind.Kind != "Pod"):
+		d.lenient = "resourceValidationMode: podsOnly"
+	}
 }
 
 // fail denies a request for which no verdict was reached.
 func (d *decision) fail(err error, format string, args ...any) {
 	d.err, d.verdict, d.response = err, nil, nil
 	message := fmt.Sprintf(format, args...) + " (" + string(d.reason()) + ")"
-	if d.response = denial(message); d.detects {
-		d.response = &admissionv1.AdmissionResponse{Allowed: true, Warnings: []string{"would be denied, but for detectionMode: " + message}}
+	if d.response = denial(message); d.lenient != "" {
+		d.response = &admissionv1.AdmissionResponse{Allowed: true, Warnings: []string{"would be denied, but for " + d.lenient + ": " + message}}
 	}
 }
 
@@ -241,18 +253,23 @@ func (d *decision) tolerances() (found []verify.Tolerance) {
 	return found
 }
 
+// tolerated names them.
+func (d *decision) tolerated() string {
+	var names []string
+	for _, t := range d.tolerances() {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, ",")
+}
+
 // audit are the annotations of the API server's audit event.
 func (d *decision) audit() map[string]string {
 	annotations := map[string]string{"revision": d.verdict.Revision, "outcome": d.verdict.Outcome().String()}
 	if d.verdict.Skipped != "" {
 		annotations["skipped"] = d.verdict.Skipped
 	}
-	if tolerances := d.tolerances(); len(tolerances) > 0 {
-		var names []string
-		for _, t := range tolerances {
-			names = append(names, string(t))
-		}
-		annotations["tolerated"] = strings.Join(names, ",")
+	if tolerated := d.tolerated(); tolerated != "" {
+		annotations["tolerated"] = tolerated
 	}
 	if reason := d.verdict.Reason(); reason != "" {
 		annotations["reason"] = string(reason)

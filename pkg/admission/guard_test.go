@@ -24,18 +24,35 @@ import (
 // once, in a few words, and with a short line in the log.
 func TestT18AnObjectOfTooManyImagesIsDenied(t *testing.T) {
 	t.Parallel()
-	var containers []string
-	for i := range maxImages + 1 {
-		containers = append(containers, fmt.Sprintf(`{"name":"c%d","image":"example.org/x%d"}`, i, i))
-	}
-	object := `{"metadata":{"name":"x"},"spec":{"containers":[` + strings.Join(containers, ",") + `]}}`
 	snapshots := func() (*verify.Snapshot, error) { return &verify.Snapshot{Workloads: workload.Builtin()}, nil }
-	got := NewMutating(verify.Engine{Now: time.Now}, snapshots, nil, zap.NewNop()).Admit(t.Context(), &admissionv1.AdmissionRequest{
-		Operation: admissionv1.Create, Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Object: runtime.RawExtension{Raw: []byte(object)},
-	})
-	if got.Allowed || !strings.Contains(got.Result.Message, "(TooLarge)") || len(got.Result.Message) > 200 {
-		t.Errorf("got %+v", got)
+	for _, n := range []int{maxImages + 1, 100 * maxImages} { // more than are listed, too
+		var containers []string
+		for i := range n {
+			containers = append(containers, fmt.Sprintf(`{"name":"c%d","image":"example.org/x%d"}`, i, i))
+		}
+		object := `{"metadata":{"name":"x"},"spec":{"containers":[` + strings.Join(containers, ",") + `]}}`
+		got := NewMutating(verify.Engine{Now: time.Now}, snapshots, nil, zap.NewNop()).Admit(t.Context(), &admissionv1.AdmissionRequest{
+			Operation: admissionv1.Create, Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Object: runtime.RawExtension{Raw: []byte(object)},
+		})
+		if got.Allowed || !strings.Contains(got.Result.Message, "(TooLarge)") || len(got.Result.Message) > 200 {
+			t.Errorf("%d images: got %+v", n, got)
+		}
 	}
+}
+
+// T6: one that was stored before can be deleted, finalizers and all; not if an
+// image of it changes.
+func TestT6AnObjectOfTooManyImagesCanBeDeleted(t *testing.T) {
+	t.Parallel()
+	snapshots := func() (*verify.Snapshot, error) { return &verify.Snapshot{Workloads: workload.Builtin()}, nil }
+	h := NewValidating(verify.Engine{}, snapshots, nil, zap.NewNop())
+	spec := podSpec(make([]string, maxImages+1)...)
+	kind := allKinds["Deployment"]
+	kind.before = `{"metadata":{"deletionTimestamp":"2026-01-02T03:04:05Z"},` + kind.before[1:]
+	wantAllowed(t, h.Admit(t.Context(), update(kind, spec, spec)))
+	wantDenied(t, h.Admit(t.Context(), update(kind, spec, podSpec(append(make([]string, maxImages), "x")...))), "TooLarge")
+	wantDenied(t, h.Admit(t.Context(), update(allKinds["Deployment"], spec, spec)), "TooLarge")
+	wantDenied(t, h.Admit(t.Context(), create(kind, spec)), "TooLarge")
 }
 
 // Reviews that would take more memory than there is wait for others to end, and

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -116,7 +117,7 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 		d.fail(err, "no image could be checked: %v", err)
 		return
 	}
-	d.detects = snapshot.Features.DetectionMode
+	d.by(snapshot.Features)
 	req, err := request(snapshot.Workloads, d.request)
 	if err != nil {
 		d.fail(err, "no image could be checked: %v", err)
@@ -138,11 +139,11 @@ const maxImages = 500
 func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Request, error) {
 	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
 	w, err := kinds.Extract(gvk, req.Object.Raw)
-	if err != nil {
+	switch {
+	case errors.Is(err, workload.ErrTooManyImages):
+		return verify.Request{}, validator.Errorf(validator.TooLarge, "%w, and no more than %d are checked", err, maxImages)
+	case err != nil:
 		return verify.Request{}, err
-	}
-	if len(w.Images) > maxImages {
-		return verify.Request{}, validator.Errorf(validator.TooLarge, "the object has %d images, and no more than %d are checked", len(w.Images), maxImages)
 	}
 	w.Namespace = req.Namespace // whatever the object says
 	if w.Name == "" {
@@ -157,6 +158,10 @@ func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Re
 		if out.Old, err = kinds.Extract(gvk, req.OldObject.Raw); err != nil {
 			return verify.Request{}, fmt.Errorf("the object as it was before: %w", err)
 		}
+	}
+	leaves := w.Deleting && out.Old != nil && out.Old.ImageSet().HasAll(w) // the engine lets it go unchecked
+	if len(w.Images) > maxImages && !leaves {
+		return verify.Request{}, validator.Errorf(validator.TooLarge, "the object has %d images, and no more than %d are checked", len(w.Images), maxImages)
 	}
 	return out, nil
 }
@@ -191,6 +196,9 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.Error(d.err))
 	}
 	if d.verdict != nil {
+		if tolerated := d.tolerated(); tolerated != "" {
+			fields = append(fields, zap.String("tolerated", tolerated))
+		}
 		fields = append(fields, zap.String("revision", d.verdict.Revision), zap.Array("images", imageLog(d.verdict.Images)))
 		for i := range d.verdict.Images {
 			img := &d.verdict.Images[i]

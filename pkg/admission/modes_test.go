@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -69,6 +72,24 @@ func TestDetectionModeBlocksNothing(t *testing.T) {
 	wantDenied(t, none.Admit(t.Context(), create(allKinds["Pod"], podSpec(w.unsigned.String()))), "no image could be checked")
 }
 
+func TestTheLogSaysWhatWasTolerated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	core, logs := observer.New(zapcore.InfoLevel)
+	h := NewMutating(verify.Engine{}, w.snapshots, nil, zap.New(core))
+	for want, mode := range map[string]func(*verify.Snapshot){
+		"":          func(s *verify.Snapshot) { s.Features.DetectionMode = false },
+		"Detection": func(s *verify.Snapshot) { s.Features.DetectionMode = true },
+	} {
+		w.setting(mode)
+		h.Admit(t.Context(), create(allKinds["Pod"], podSpec(w.unsigned.String())))
+		all := logs.TakeAll()
+		if got, found := all[0].ContextMap()["tolerated"]; len(all) != 1 || found != (want != "") || found && got != want {
+			t.Errorf("tolerated: %v, want %q", got, want)
+		}
+	}
+}
+
 func TestOneRuleCanDetect(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "- {pattern: 'bad.io/*:*', validator: deny, with: {detection: true}}\n")
@@ -93,6 +114,7 @@ func TestPodsOnly(t *testing.T) {
 			got := handler.Admit(t.Context(), create(kind, podSpec(w.unsigned.String())))
 			if name == "Pod" {
 				wantDenied(t, got, "NoSignature")
+				wantDenied(t, handler.Admit(t.Context(), create(kind, podSpec(make([]string, maxImages+1)...))), "TooLarge")
 				continue
 			}
 			wantAllowed(t, got)
@@ -103,6 +125,11 @@ func TestPodsOnly(t *testing.T) {
 			wantAllowed(t, got)
 			if got.Patch != nil || len(got.Warnings) > 0 {
 				t.Errorf("%s: patch %s, warnings %q", name, got.Patch, got.Warnings)
+			}
+			got = handler.Admit(t.Context(), create(kind, podSpec(make([]string, maxImages+1)...)))
+			wantAllowed(t, got)
+			if len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "would be denied, but for resourceValidationMode: podsOnly: no image could be checked") {
+				t.Errorf("%s of too many images: warnings %q", name, got.Warnings)
 			}
 		}
 	}

@@ -5,10 +5,13 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
+	configmapinformer "knative.dev/pkg/injection/clients/namespacedkube/informers/core/v1/configmap"
 	"knative.dev/pkg/system"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
@@ -22,9 +25,6 @@ const maxEvent = 900
 // is gone, and says what is in force.
 func (w *watcher) event(reason string, errs strict.Errors, force string) {
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: w.namespace, Name: source(errs)}
-	if cm, err := w.configMaps.Get(about.Name); err == nil {
-		about.UID, about.ResourceVersion = cm.UID, cm.ResourceVersion
-	}
 	message := errs.Error()
 	if len(message) > maxEvent {
 		message = strings.ToValidUTF8(message[:maxEvent], "") + "…"
@@ -44,7 +44,25 @@ func source(errs strict.Errors) string {
 
 // NewRecorder makes what writes events in our namespace, until ctx ends.
 func NewRecorder(ctx context.Context) record.EventRecorder {
-	return newRecorder(ctx, kubeclient.Get(ctx).CoreV1().Events(system.Namespace()))
+	namespace := system.Namespace()
+	return knowing{newRecorder(ctx, kubeclient.Get(ctx).CoreV1().Events(namespace)), configmapinformer.Get(ctx).Lister().ConfigMaps(namespace)}
+}
+
+// knowing says which of the ConfigMaps of a name an event is about: by that
+// `kubectl describe` finds it.
+type knowing struct {
+	record.EventRecorder
+	configMaps corelisters.ConfigMapNamespaceLister
+}
+
+// Event implements record.EventRecorder.
+func (r knowing) Event(about runtime.Object, kind, reason, message string) {
+	if ref, ok := about.(*corev1.ObjectReference); ok && ref.Kind == "ConfigMap" {
+		if cm, err := r.configMaps.Get(ref.Name); err == nil {
+			ref.UID, ref.ResourceVersion = cm.UID, cm.ResourceVersion
+		}
+	}
+	r.EventRecorder.Event(about, kind, reason, message)
 }
 
 // newRecorder is the same with what writes them. By default there are 25 about an object, of

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
@@ -36,6 +37,26 @@ func TestEventsOfManyEditsAreAllTold(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
+	}
+}
+
+// `kubectl describe` looks for the events of one ConfigMap, and not of its name.
+func TestEventsAreAboutOneConfigMap(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: PolicyName, UID: "uid-1", ResourceVersion: "7"}})
+	client := fake.NewSimpleClientset()
+	events := knowing{newRecorder(t.Context(), client.CoreV1().Events("connaisseur")), r.configMaps}
+	events.Event(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: "connaisseur", Name: PolicyName}, corev1.EventTypeWarning, "ExceptionUsed", "it is used")
+	deadline := time.Now().Add(10 * time.Second)
+	for !told(t, client, "it is used") {
+		if time.Now().After(deadline) {
+			t.Fatal("no event")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	list, err := client.CoreV1().Events("connaisseur").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 || list.Items[0].InvolvedObject.UID != "uid-1" {
+		t.Errorf("%v, %v", list, err)
 	}
 }
 

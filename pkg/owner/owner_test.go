@@ -1,6 +1,12 @@
 package owner_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/owner"
 )
@@ -88,5 +96,84 @@ func TestOwnersAreFound(t *testing.T) {
 	}
 	if n := len(client.Actions()); n != asked {
 		t.Errorf("looking up cost %d requests", n-asked)
+	}
+}
+
+// T18: an API server that does not stream is asked for pages, never for all there is.
+func TestT18OwnersAreListedInPages(t *testing.T) {
+	t.Parallel()
+	const all = 45
+	asked := make(chan url.Values, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case query.Has("sendInitialEvents"):
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
+		case query.Has("watch"):
+			<-r.Context().Done()
+		case !strings.HasSuffix(r.URL.Path, "/replicasets"):
+			fmt.Fprint(w, `{"metadata":{"resourceVersion":"1"}}`)
+		default:
+			asked <- query
+			from, _ := strconv.Atoi(query.Get("continue"))
+			limit, _ := strconv.Atoi(query.Get("limit"))
+			list := appsv1.ReplicaSetList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
+			for i := from; i < all && len(list.Items) < limit; i++ {
+				list.Items = append(list.Items, appsv1.ReplicaSet{ObjectMeta: meta(fmt.Sprint("r", i)), Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: spec("app:1")}}})
+			}
+			if next := from + len(list.Items); next < all {
+				list.Continue = strconv.Itoa(next)
+			}
+			_ = json.NewEncoder(w).Encode(list)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := owner.New(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Start(t.Context())
+	for i := range all {
+		name := fmt.Sprint("r", i)
+		for start := time.Now(); ; time.Sleep(time.Millisecond) {
+			if found, err := w.Owner(t.Context(), "prod", reference("apps/v1", "ReplicaSet", name)); err == nil && len(found.Images) == 1 {
+				break
+			} else if time.Since(start) > 10*time.Second {
+				t.Fatal(name, err)
+			}
+		}
+	}
+	for range 3 {
+		if query := <-asked; query.Get("limit") != "20" || query.Get("resourceVersion") == "0" {
+			t.Errorf("asked for %v", query)
+		}
+	}
+}
+
+// An object that cannot be read keeps nobody from finding the others of its kind.
+func TestAnOwnerThatCannotBeReadIsNone(t *testing.T) {
+	t.Parallel()
+	huge := &appsv1.ReplicaSet{ObjectMeta: meta("huge")}
+	huge.Spec.Template.Spec.Containers = make([]corev1.Container, 10_001)
+	w, err := owner.New(fake.NewSimpleClientset(huge, &appsv1.ReplicaSet{ObjectMeta: meta("a"), Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: spec("app:1")}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Start(t.Context())
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		if found, err := w.Owner(t.Context(), "prod", reference("apps/v1", "ReplicaSet", "a")); err == nil && len(found.Images) == 1 {
+			break
+		} else if time.Since(start) > 10*time.Second {
+			t.Fatal(err)
+		}
+	}
+	if found, err := w.Owner(t.Context(), "prod", reference("apps/v1", "ReplicaSet", "huge")); err == nil || found != nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("%v, %v", found, err)
 	}
 }

@@ -66,29 +66,24 @@ func (c *children) has(w *workload.Workload, reference string) bool {
 
 // inherit approves an image that the workload's owner has, pinned by digest, if
 // that digest was verified by the rule that applies, with what it depends on as it
-// is now; or if the owner's word is enough.
-func (v *ImageVerdict) inherit(c *children, snapshot *Snapshot, req Request) bool {
-	if v.Reference.Digest() == "" || snapshot.Policy == nil || !c.has(req.Workload, v.Reference.Original()) {
+// is now; or if the owner's word is enough. applies tells that the rule is known to
+// apply, and is not only that of a tag which nobody could look up.
+func (v *ImageVerdict) inherit(c *children, req Request, applies bool) bool {
+	if v.Rule == nil || v.Reference.Digest() == "" || !c.has(req.Workload, v.Reference.Original()) {
 		return false
 	}
-	match, ok := snapshot.Policy.Match(v.Reference, req.Namespace)
-	if !ok {
-		return false
-	}
-	rule := &snapshot.Rules[match.Index]
 	if c.trusted {
-		v.Rule, v.Outcome = rule, Skipped
+		v.Outcome = Skipped
 		v.Message = fmt.Sprintf("its owner, %s, has it, whose word is enough (automaticChildApproval: trustOwners in config-features)", c.owner)
 		return true
 	}
-	if rule.Memory == nil {
+	if !applies || v.Rule.Memory == nil {
 		return false
 	}
-	known, ok := rule.Memory.Known(rule.request(v.Reference, req.Identity), c.maxAge)
+	known, ok := v.Rule.Memory.Known(v.Rule.request(v.Reference, req.Identity), c.maxAge)
 	if !ok || known.Digest != v.Reference.Digest() {
 		return false
 	}
-	v.Rule = rule
 	v.conclude(known, nil)
 	return v.Outcome == Trusted
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -119,6 +120,36 @@ func TestWhatIsTolerated(t *testing.T) {
 	}
 }
 
+// T31: the detection of a rule for a tag is not for a digest that the tag does not
+// stand for, nor for one of which that is not known.
+func TestT31DetectionOfATag(t *testing.T) {
+	t.Parallel()
+	const tag = "r.io/app:dev-1"
+	for name, c := range map[string]struct {
+		reference string
+		digest    image.Digest
+		err       error
+		want      verify.Tolerance
+	}{
+		"no digest":                 {tag, "", nil, verify.Detection},
+		"it stands for the digest":  {tag + "@" + string(digestB), digestB, nil, verify.Detection},
+		"it stands for another one": {tag + "@" + string(digestB), digestA, nil, ""},
+		"it does not exist":         {tag + "@" + string(digestB), "", validator.Errorf(validator.ImageNotFound, "no"), ""},
+		"nobody could look":         {tag + "@" + string(digestB), "", validator.Errorf(validator.RegistryUnauthorized, "no"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := snapshot(t, rule{pattern: "r.io/app:dev-*", fake: &fake{validate: fails(validator.NoSignature), resolve: resolvesTo(c.digest, c.err)}},
+				rule{pattern: "r.io/*:*", fake: &fake{validate: fails(validator.NoSignature)}})
+			s.Rules[0].Detection = true
+			verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, c.reference)})
+			if got := verdict.Tolerance(&verdict.Images[0]); got != c.want {
+				t.Errorf("tolerated by %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // Pods are pinned; what makes them is left alone where somebody else compares it.
 func TestWhoIsPinned(t *testing.T) {
 	t.Parallel()
@@ -199,6 +230,51 @@ func TestTheLastKnownGood(t *testing.T) {
 				t.Errorf("pin %q, %t", pin, demanded)
 			}
 		})
+	}
+}
+
+// Whoever brings the pull secrets can break them, which is no outage.
+func TestPullSecretsThatDoNotWorkAreNoOutage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pullSecrets bool
+		reason      validator.Reason
+		want        verify.Tolerance
+	}{
+		{false, validator.RegistryUnauthorized, verify.LastKnownGood},
+		{true, validator.RegistryUnavailable, verify.LastKnownGood},
+		{true, validator.RegistryUnauthorized, ""},
+	} {
+		s := snapshot(t, rule{pattern: "*:*", fake: &fake{validate: fails(c.reason)}})
+		s.Features.OnInconclusive, s.Rules[0].PullSecrets = feature.LastKnownGood, c.pullSecrets
+		s.Rules[0].Memory = memory{"docker.io/library/app:1": {Digest: digestA}}
+		verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, "app:1")})
+		if got := verdict.Tolerance(&verdict.Images[0]); got != c.want {
+			t.Errorf("%+v: tolerated by %q", c, got)
+		}
+	}
+}
+
+// A tag that is not pinned may stand for anything by now.
+func TestT4TheLastKnownGoodIsWhatRuns(t *testing.T) {
+	t.Parallel()
+	known := memory{"docker.io/library/app:1": {Digest: digestA}, "docker.io/library/app:1@" + string(digestA): {Digest: digestA}}
+	for _, c := range []struct {
+		mode      verify.Mode
+		reference string
+		want      verify.Tolerance
+	}{
+		{verify.Mutate, "app:1", verify.LastKnownGood},
+		{verify.MutatePodsOnly, "app:1", verify.LastKnownGood},
+		{verify.InsecureValidateOnly, "app:1", ""},
+		{verify.InsecureValidateOnly, "app:1@" + string(digestA), verify.LastKnownGood},
+	} {
+		s := snapshot(t, rule{pattern: "*:*", mode: c.mode, fake: &fake{validate: fails(validator.RegistryUnavailable)}})
+		s.Features.OnInconclusive, s.Rules[0].Memory = feature.LastKnownGood, known
+		verdict := verify.Engine{}.Verify(t.Context(), s, verify.Request{Workload: pod(t, c.reference)})
+		if got := verdict.Tolerance(&verdict.Images[0]); got != c.want {
+			t.Errorf("%+v: tolerated by %q", c, got)
+		}
 	}
 }
 
@@ -304,6 +380,38 @@ func TestT11ChildrenAreApproved(t *testing.T) {
 			verdict = verify.Engine{Owners: c.owners}.Verify(t.Context(), s, verify.Request{Workload: c.workload, Namespace: "prod"})
 			if verdict.Images[0].Outcome != verify.Denied {
 				t.Errorf("Pods only: %s", verdict.Images[0].Outcome)
+			}
+		})
+	}
+}
+
+// T31: a child falls under the rule for its tag only while the tag stands for its
+// digest, whatever was verified by that rule before.
+func TestT31ChildrenOfATag(t *testing.T) {
+	t.Parallel()
+	pinned := "r.io/app:stable@" + string(digestA)
+	made := owners{"prod/ReplicaSet/web": template(t, "ReplicaSet", `{"name":"web","uid":"1"}`, pinned)}
+	child := extract(t, `{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web","uid":"1","controller":true}]}`, pinned)
+	for name, c := range map[string]struct {
+		approval any
+		digest   image.Digest
+		err      error
+		want     verify.Outcome
+	}{
+		"it does":                          {true, digestA, nil, verify.Trusted},
+		"it has moved":                     {true, digestB, nil, verify.Denied},
+		"nobody could look":                {true, "", validator.Errorf(validator.RegistryUnavailable, "no"), verify.Inconclusive},
+		"nobody could look, owners' words": {feature.TrustOwners, "", validator.Errorf(validator.RegistryUnavailable, "no"), verify.Skipped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := snapshot(t, rule{pattern: "r.io/app:stable", fake: &fake{validate: fails(validator.NoSignature), resolve: resolvesTo(c.digest, c.err)}},
+				rule{pattern: "r.io/*:*", fake: &fake{validate: fails(validator.NoSignature)}})
+			s.Features.AutomaticChildApproval = c.approval
+			s.Rules[0].Memory = memory{pinned: {Digest: digestA}}
+			verdict := verify.Engine{Owners: made}.Verify(t.Context(), s, verify.Request{Workload: child, Namespace: "prod"})
+			if got := verdict.Images[0].Outcome; got != c.want {
+				t.Errorf("got %s, want %s (%s)", got, c.want, verdict.Images[0].Message)
 			}
 		})
 	}

@@ -63,13 +63,14 @@ func (s *Snapshot) exception(ref image.Reference, namespace string, now time.Tim
 }
 
 // lenience is what an image of the request is granted should it fail, whatever
-// for.
-func (e Engine) lenience(snapshot *Snapshot, req Request, v *ImageVerdict) (Tolerance, *Exception) {
+// for. Its rule's detection counts if the rule is known to apply: a tag beside a
+// digest that nobody could look up is only a claim.
+func (e Engine) lenience(snapshot *Snapshot, req Request, v *ImageVerdict, detects bool) (Tolerance, *Exception) {
 	if exception := snapshot.exception(v.Reference, req.Namespace, e.now()); exception != nil {
 		return Excepted, exception
 	}
 	switch {
-	case snapshot.Features.DetectionMode, v.Rule != nil && v.Rule.Detection:
+	case snapshot.Features.DetectionMode, detects:
 		return Detection, nil
 	case snapshot.Features.PodsOnly() && !req.Workload.IsPod():
 		return PodsOnly, nil

@@ -107,6 +107,7 @@ func exemption(snapshot *Snapshot, req Request, nothingChanged bool) string {
 // image decides about one image. A panic denies this image and nothing else.
 func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string, children *children) (verdict ImageVerdict) {
 	start := e.now()
+	detects := false
 	defer func() {
 		if p := recover(); p != nil {
 			verdict.fail(&validator.Error{
@@ -115,7 +116,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			})
 		}
-		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict)
+		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict, detects)
 		verdict.Duration = e.now().Sub(start)
 	}()
 	ref, err := image.Parse(reference)
@@ -124,17 +125,15 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		return verdict
 	}
 	verdict.Reference = ref
-	if verdict.inherit(children, snapshot, req) {
-		return verdict
-	}
 	rule, failure := applicable(ctx, snapshot, req, ref)
-	if rule != nil {
-		verdict.Rule = rule
-	}
-	if failure == nil {
+	verdict.Rule, detects = rule, failure == nil && rule.Detection
+	switch {
+	case verdict.inherit(children, req, failure == nil):
+		return verdict
+	case failure == nil:
 		result, err := rule.Validator.Validate(ctx, rule.request(ref, req.Identity))
 		verdict.conclude(result, err)
-	} else {
+	default:
 		verdict.fail(failure)
 	}
 	verdict.recall(snapshot, req)
@@ -142,9 +141,15 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 }
 
 // recall takes what was verified before for what cannot be checked just now, if
-// that is what the configuration wants.
+// that is what the configuration wants. Pull secrets of the workload's own that do
+// not work are no outage: whoever brings them could break them to have what was
+// revoked admitted. Nor does a tag stand for what it stood for if it is not pinned.
 func (v *ImageVerdict) recall(snapshot *Snapshot, req Request) {
 	if v.Outcome != Inconclusive || v.Rule == nil || v.Rule.Memory == nil || snapshot.Features.OnInconclusive != feature.LastKnownGood {
+		return
+	}
+	switch {
+	case v.Rule.PullSecrets && v.Reason == validator.RegistryUnauthorized, v.Rule.Mode == InsecureValidateOnly && v.Reference.Digest() == "":
 		return
 	}
 	known, ok := v.Rule.Memory.Known(v.Rule.request(v.Reference, req.Identity), snapshot.Features.LastKnownGood.MaxAge())

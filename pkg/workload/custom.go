@@ -138,6 +138,7 @@ func (c custom) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, error)
 	if err := decode(gvk, raw, &head); err != nil {
 		return nil, err
 	}
+	defer room(raw)()
 	var tree map[string]any
 	if err := decode(gvk, raw, &tree); err != nil {
 		return nil, err
@@ -146,32 +147,45 @@ func (c custom) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, error)
 	w.Images = []Image{}
 	seen := map[string]bool{}
 	for _, p := range c.paths {
-		follow(tree, place{}, p.steps, func(at place, value any) {
-			for _, img := range w.found(p, at, value) {
+		if err := follow(tree, place{}, p.steps, func(at place, value any) error {
+			images, err := w.found(p, at, value)
+			if err != nil {
+				return err
+			}
+			for _, img := range images {
 				if !seen[img.Pointer] { // another path may lead there too
 					seen[img.Pointer] = true
 					w.Images = append(w.Images, img)
 				}
 			}
-		})
+			if len(w.Images) > maxImages {
+				return ErrTooManyImages
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
 	}
 	return w, nil
 }
 
 // found lists the images of what a path leads to.
-func (w *Workload) found(p path, at place, value any) []Image {
-	image := func(reference string) []Image {
-		return []Image{{Reference: reference, Kind: ContainerKind(p.text), Field: at.field, Pointer: at.pointer}}
+func (w *Workload) found(p path, at place, value any) ([]Image, error) {
+	image := func(reference string) ([]Image, error) {
+		return []Image{{Reference: reference, Kind: ContainerKind(p.text), Field: at.field, Pointer: at.pointer}}, nil
 	}
 	switch value := value.(type) {
 	case string:
 		if value == "" {
-			return nil // names no image
+			return nil, nil // names no image
 		}
 		return image(value)
 	case map[string]any:
-		if len(value) == 0 {
-			return nil
+		switch {
+		case len(value) == 0:
+			return nil, nil
+		case listed(value) > maxImages:
+			return nil, ErrTooManyImages // before they are read once more
 		}
 		spec, wrong := podSpecOf(value)
 		if wrong != "" {
@@ -180,11 +194,20 @@ func (w *Workload) found(p path, at place, value any) []Image {
 		if w.ServiceAccount == "" && w.PullSecrets == nil {
 			w.identify(spec)
 		}
-		return spec.images(at)
+		return spec.images(at, p.text+".")
 	case obstacle:
 		return image(value.String())
 	}
 	return image("(" + describe(value) + ", where an image or a pod spec must be)")
+}
+
+// listed counts the items of a pod spec's lists.
+func listed(spec map[string]any) (n int) {
+	for _, kind := range []ContainerKind{Container, InitContainer, EphemeralContainer, ImageVolume} {
+		list, _ := spec[string(kind)].([]any)
+		n += len(list)
+	}
+	return n
 }
 
 // podSpecOf takes an object for a pod spec if it can be one; otherwise it says in

@@ -2,9 +2,11 @@ package workload_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -197,8 +199,8 @@ func TestWhatElseMattersOfACustomResourceIsRead(t *testing.T) {
 		Kind: widget, Namespace: "prod", Name: "w", UID: "u", Deleting: true, ServiceAccount: "robot", PullSecrets: []string{"one"},
 		Owners: []metav1.OwnerReference{{APIVersion: "example.org/v1", Kind: "App", Name: "a", UID: "o", Controller: &yes}},
 		Images: []workload.Image{ // each of them once, although two paths lead to one
-			{Reference: "x:1", Kind: workload.Container, Name: "a", Field: "spec.first.containers[0].image", Pointer: "/spec/first/containers/0/image"},
-			{Reference: "x:2", Kind: workload.Container, Name: "b", Field: "spec.second.containers[0].image", Pointer: "/spec/second/containers/0/image"},
+			{Reference: "x:1", Kind: "spec.first.containers", Name: "a", Field: "spec.first.containers[0].image", Pointer: "/spec/first/containers/0/image"},
+			{Reference: "x:2", Kind: "spec.second.containers", Name: "b", Field: "spec.second.containers[0].image", Pointer: "/spec/second/containers/0/image"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -219,10 +221,76 @@ func TestACustomResourceThatCannotBeReadIsRefused(t *testing.T) {
 	}
 }
 
+// T18: what takes next to nothing to send must not fill the memory.
+func TestT18ImagesBeyondNumberAreNotListed(t *testing.T) {
+	t.Parallel()
+	kinds := with(t, widgets("spec.pods[*].spec", "spec.images[*]", "spec.steps[*].image"))
+	deployment := schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	items := func(item string, n int) string {
+		return "[" + strings.TrimSuffix(strings.Repeat(item+",", n), ",") + "]"
+	}
+	for name, test := range map[string]struct {
+		gvk           schema.GroupVersionKind
+		before, after string
+		item          string
+	}{
+		"containers":                  {deployment, `{"spec":{"template":{"spec":{"containers":`, `}}}}`, "{}"},
+		"volumes":                     {deployment, `{"spec":{"template":{"spec":{"volumes":`, `}}}}`, `{"image":{}}`},
+		"containers of a custom kind": {widget, `{"spec":{"pods":[{"spec":{"containers":`, `}}]}}`, "{}"},
+		"pod specs":                   {widget, `{"spec":{"pods":`, `}}`, `{"spec":{"containers":[{}]}}`},
+		"image fields":                {widget, `{"spec":{"steps":`, `}}`, `{"image":"x"}`},
+		"what is no image":            {widget, `{"spec":{"images":`, `}}`, `0`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if w, err := kinds.Extract(test.gvk, []byte(test.before+items(test.item, 10_000)+test.after)); err != nil || len(w.Images) != 10_000 {
+				t.Errorf("10,000: %v", err)
+			}
+			if w, err := kinds.Extract(test.gvk, []byte(test.before+items(test.item, 10_001)+test.after)); !errors.Is(err, workload.ErrTooManyImages) || w != nil {
+				t.Errorf("10,001: %v", err)
+			}
+		})
+	}
+}
+
+// T18: objects that would take more memory than there is wait for others; small
+// ones of built-in kinds wait for nobody.
+func TestT18LargeObjectsWaitForMemory(t *testing.T) {
+	kinds := with(t, widgets("spec.image"))
+	pod := schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	read := func(gvk schema.GroupVersionKind, size int) chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := kinds.Extract(gvk, []byte(`{"spec":{"image":"x"}}`+strings.Repeat(" ", size)))
+			done <- err
+		}()
+		return done
+	}
+	if !workload.Reading.TryAcquire(workload.MaxReading) {
+		t.Fatal("somebody else reads")
+	}
+	waiting := []chan error{read(widget, 0), read(widget, workload.MaxReading), read(pod, workload.MaxReading)}
+	if err := <-read(pod, 0); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	for i, done := range waiting {
+		if len(done) > 0 {
+			t.Errorf("%d did not wait", i)
+		}
+	}
+	workload.Reading.Release(workload.MaxReading)
+	for _, done := range waiting {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // T6: an image that moves from one field to another has changed.
 func TestAnImageOfACustomResourceIsInItsPathsList(t *testing.T) {
 	t.Parallel()
-	kinds := with(t, widgets("spec.steps[*].image", "spec.sidecars[*].image"))
+	kinds := with(t, widgets("spec.steps[*].image", "spec.sidecars[*].image", "spec.head.spec", "spec.workers[*].spec"))
 	read := func(raw string) *workload.Workload {
 		t.Helper()
 		w, err := kinds.Extract(widget, []byte(raw))
@@ -237,6 +305,14 @@ func TestAnImageOfACustomResourceIsInItsPathsList(t *testing.T) {
 	}
 	if old.ImageSet().HasAll(read(`{"spec": {"sidecars": [{"image": "x:2"}]}}`)) {
 		t.Error("the image of another list is the same")
+	}
+	const pods = `{"containers": [{"image": "x:2"}]}`
+	old = read(`{"spec": {"workers": [{"spec": ` + pods + `}]}}`)
+	if !old.ImageSet().HasAll(read(`{"spec": {"workers": [{}, {"spec": ` + pods + `}]}}`)) {
+		t.Error("the same image has changed")
+	}
+	if old.ImageSet().HasAll(read(`{"spec": {"head": {"spec": ` + pods + `}}}`)) {
+		t.Error("the image of another pod spec is the same")
 	}
 }
 

@@ -120,36 +120,36 @@ func stepOf(node jsonpath.Node) (step, error) {
 	return step{}, fmt.Errorf("only names and [*] can be used, and a %s is neither", strings.TrimPrefix(fmt.Sprint(node.Type()), "Node"))
 }
 
-// finding is called with what a path leads to.
-type finding func(at place, value any)
+// finding is called with what a path leads to. Its error ends the search.
+type finding func(at place, value any) error
 
 // follow calls found for each value that the path leads to. Where it leads
 // nowhere it calls nothing; where it cannot be followed, although there is
 // something, it calls found with what stands in the way.
-func follow(value any, at place, steps []step, found finding) {
+func follow(value any, at place, steps []step, found finding) error {
 	if value == nil {
-		return
+		return nil
 	}
 	if len(steps) == 0 {
-		found(at, value)
-		return
+		return found(at, value)
 	}
 	next, rest := steps[0], steps[1:]
 	switch value := value.(type) {
 	case map[string]any:
 		if !next.each {
-			follow(value[next.key], at.key(next.key), rest, found)
-			return
+			return follow(value[next.key], at.key(next.key), rest, found)
 		}
 	case []any:
 		if next.each {
 			for i, item := range value {
-				follow(item, at.item(i), rest, found)
+				if err := follow(item, at.item(i), rest, found); err != nil {
+					return err
+				}
 			}
-			return
+			return nil
 		}
 	}
-	found(at, obstacle{value, next})
+	return found(at, obstacle{value, next})
 }
 
 // obstacle is what stands where a path cannot be followed any further.

@@ -99,6 +99,9 @@ var (
 
 // read reads an object that has its pod spec at the location.
 func (l location) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {
+	if len(raw) > smallObject {
+		defer room(raw)()
+	}
 	var obj object
 	if err := decode(gvk, raw, &obj); err != nil {
 		return nil, err
@@ -107,7 +110,10 @@ func (l location) read(gvk schema.GroupVersionKind, raw []byte) (*Workload, erro
 	w.Images = []Image{}
 	if spec := l.of(&obj); spec != nil {
 		w.identify(spec)
-		w.Images = spec.images(l.place)
+		var err error
+		if w.Images, err = spec.images(l.place, ""); err != nil {
+			return nil, err
+		}
 	}
 	if gvk.Group == servingGroup && obj.Spec.Template != nil {
 		w.RevisionName = obj.Spec.Template.Metadata.Name
@@ -151,14 +157,18 @@ var (
 	volumeImage    = place{"image.reference", "/image/reference"}
 )
 
-// images lists what a pod spec at the place runs.
-func (s *podSpec) images(at place) []Image {
+// images lists what a pod spec at the place runs. The names of its lists get the
+// prefix, which tells them from those of an object's other pod specs.
+func (s *podSpec) images(at place, prefix string) ([]Image, error) {
+	if len(s.InitContainers)+len(s.Containers)+len(s.EphemeralContainers)+len(s.Volumes) > maxImages {
+		return nil, ErrTooManyImages
+	}
 	images := make([]Image, 0, len(s.InitContainers)+len(s.Containers)+len(s.EphemeralContainers))
 	add := func(kind ContainerKind, i int, name, reference string, leaf place) {
 		index := strconv.Itoa(i)
 		images = append(images, Image{
 			Reference: reference,
-			Kind:      kind,
+			Kind:      ContainerKind(prefix) + kind,
 			Name:      name,
 			Field:     at.field + "." + string(kind) + "[" + index + "]." + leaf.field,
 			Pointer:   at.pointer + "/" + string(kind) + "/" + index + leaf.pointer,
@@ -178,5 +188,5 @@ func (s *podSpec) images(at place) []Image {
 			add(ImageVolume, i, v.Name, v.Image.Reference, volumeImage)
 		}
 	}
-	return images
+	return images, nil
 }

@@ -1,13 +1,16 @@
 package workload
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ContainerKind tells in which list of a pod spec an image stands; for an image
-// field of a custom resource it is the path by which it was found.
+// ContainerKind tells in which list of a pod spec an image stands. In a custom
+// resource it begins with the path by which the pod spec was found; for an image
+// field it is the path alone.
 type ContainerKind string
 
 // The lists of a pod spec that hold images.
@@ -17,6 +20,13 @@ const (
 	EphemeralContainer ContainerKind = "ephemeralContainers"
 	ImageVolume        ContainerKind = "volumes"
 )
+
+// maxImages bounds the images of one object: an empty container takes three bytes
+// of JSON, and a hundred times as much when it is listed.
+const maxImages = 10_000
+
+// ErrTooManyImages says of an object that its images are not even listed.
+var ErrTooManyImages = fmt.Errorf("the object has more than %d images", maxImages)
 
 // Image is an image of a workload and where it stands.
 type Image struct {
