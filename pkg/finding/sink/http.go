@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/binding"
@@ -127,7 +128,35 @@ func (h httpSink) request(ctx context.Context, events []cloudevents.Event) (*htt
 	default:
 		ctx = binding.WithForceBinary(ctx)
 	}
-	return cehttp.NewHTTPRequestFromEvent(ctx, h.target, events[0])
+	request, err := cehttp.NewHTTPRequestFromEvent(ctx, h.target, events[0])
+	if err == nil {
+		escape(request.Header)
+	}
+	return request, err
+}
+
+// escape encodes what header values of the binary mode cannot hold, which the
+// library does not (section 3.1.3.2 of the binding).
+func escape(header http.Header) {
+	for name, values := range header {
+		if strings.HasPrefix(name, "Ce-") {
+			for i, value := range values {
+				values[i] = escaped(value)
+			}
+		}
+	}
+}
+
+func escaped(value string) string {
+	var b strings.Builder
+	for _, c := range []byte(value) {
+		if c <= ' ' || c > '~' || c == '"' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // Close implements finding.Sink.
