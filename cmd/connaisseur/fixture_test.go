@@ -19,6 +19,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/workloadtest"
 )
 
 // answer is what a command line did.
@@ -94,7 +95,7 @@ func newLab(t *testing.T) *lab {
 - {pattern: "127.0.0.1:1/*:*", with: {verifyInTransparencyLog: false}}
 - {pattern: "docker.io/library/nginx:v1*", validator: allow}
 - {pattern: "docker.io/library/redis:*", validator: allow, namespaces: ["prod-*"]}
-`, host),
+`, host) + workloadtest.Rules,
 			"registries": fmt.Sprintf("[{host: %q, insecure: true}, {host: \"127.0.0.1:1\", insecure: true}]", host),
 		}),
 		configMap(config.TrustRootsName, map[string]string{"alice.pub": string(registrytest.PublicPEM(t, l.key))}),

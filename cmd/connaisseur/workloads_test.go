@@ -78,6 +78,42 @@ func TestAdmitKnowsEveryKind(t *testing.T) {
 	}
 }
 
+func TestAdmitAnswersAsTheWebhookDoes(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	asked := 0
+	for _, r := range workloadtest.Requests(t, l.signed, l.unsigned) {
+		if !r.Plain() {
+			continue
+		}
+		asked++
+		t.Run(r.Name, func(t *testing.T) {
+			t.Parallel()
+			got := admitCase(t, l, r.Object)
+			if len(r.Denied) > 0 {
+				if got.code != exitDenied || got.out != "" {
+					t.Errorf("code %d\n%s", got.code, got.out)
+				}
+				wantText(t, "standard error", got.err, r.Denied...)
+				return
+			}
+			if got.code != exitOK {
+				t.Fatalf("code %d\n%s", got.code, got.err)
+			}
+			want, err := yaml.Marshal(r.Stored(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(decode[map[string]any](t, string(want)), decode[map[string]any](t, got.out)); diff != "" {
+				t.Errorf("what is stored (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if asked < 10 {
+		t.Errorf("only %d of the requests were asked", asked)
+	}
+}
+
 func TestAdmitPassesThroughWhatIsNotListed(t *testing.T) {
 	t.Parallel()
 	l := newLab(t) // without config-workloads

@@ -120,8 +120,8 @@ func serve(ctx context.Context, env environment, store *config.Store, owners ver
 	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
 	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
-		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).WithFindings(findings, nil),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
+		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithFindings(findings, nil),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {

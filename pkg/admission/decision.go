@@ -145,11 +145,12 @@ type operation struct {
 }
 
 // demandPins answers for the object as it will be stored: what is to be pinned
-// has to be. There is a warning for each image that was verified in a weaker way.
-func (d *decision) demandPins() {
+// has to be, unless there may have been nobody to do it. There is a warning for each image that
+// was verified in a weaker way.
+func (d *decision) demandPins(excused bool) {
 	for i := range d.verdict.Images {
 		img := &d.verdict.Images[i]
-		if pinned, demanded := d.verdict.Pin(img); demanded && !img.Pinned() {
+		if pinned, demanded := d.verdict.Pin(img); demanded && !img.Pinned() && !excused {
 			img.Outcome, img.Reason, img.LastKnownGood = verify.Denied, validator.NotPinned, false
 			img.Message = fmt.Sprintf("it is signed, but was put in after the mutating webhooks had run; it must read %s", pinned)
 		}

@@ -46,6 +46,7 @@ type Handler struct {
 	namespace   string               // that of the ConfigMaps
 	findings    Findings             // nil for none
 	alerts      Alerts               // nil for none
+	patience    time.Duration        // with kinds that are not known (yet)
 }
 
 var (
@@ -96,7 +97,7 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 		}
 		d.took = h.engine.Now().Sub(start)
 		h.tell(ctx, &d)
-		response = d.response
+		response, verdict = d.response, d.verdict
 		h.record(ctx, &d)
 		if response.Allowed {
 			h.leaveEvents(req, verdict)
@@ -112,13 +113,13 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 		d.response = &admissionv1.AdmissionResponse{Allowed: true} // nothing is started by it
 		return
 	}
-	snapshot, err := h.snapshots()
+	snapshot, kinds, settling, err := h.configuration(ctx, gvkOf(d.request))
 	if err != nil {
 		d.fail(err, "no image could be checked: %v", err)
 		return
 	}
 	d.by(snapshot.Features)
-	req, err := request(snapshot.Workloads, d.request)
+	req, err := request(kinds, d.request)
 	if err != nil {
 		d.fail(err, "no image could be checked: %v", err)
 		return
@@ -127,8 +128,55 @@ func (h *Handler) decide(ctx context.Context, d *decision) {
 	if h.mutates {
 		d.pin()
 	} else {
-		d.demandPins()
+		// While a kind is settling, this webhook may have been asked and the other not.
+		d.demandPins(settling)
 	}
+}
+
+// Patient has requests about a kind that is not known wait a second for a
+// configuration that knows it.
+func (h *Handler) Patient() *Handler {
+	h.patience = time.Second
+	return h
+}
+
+// configuration is the one in force, and the kinds to read an object of this kind
+// with. API servers hear of another list of kinds from the leader, and so sooner
+// than this replica or later. A kind that is not listed any more is read as it was;
+// for one that may have been listed just now this waits.
+func (h *Handler) configuration(ctx context.Context, gvk schema.GroupVersionKind) (snapshot *verify.Snapshot, kinds workload.Kinds, settling bool, err error) {
+	until := time.Now().Add(h.patience)
+	for {
+		if snapshot, err = h.snapshots(); err != nil {
+			return nil, workload.Kinds{}, false, err
+		}
+		kinds, settling = snapshot.Settling.Find(gvk, h.engine.Now())
+		switch {
+		case snapshot.Workloads.Reads(gvk):
+			return snapshot, snapshot.Workloads, settling, nil
+		case settling:
+			return snapshot, kinds, true, nil
+		case !workload.Listable(gvk.GroupKind()), !pause(ctx, until):
+			return snapshot, snapshot.Workloads, false, nil
+		}
+	}
+}
+
+// pause lets a moment pass, unless it is too late for that.
+func pause(ctx context.Context, until time.Time) bool {
+	if !time.Now().Before(until) {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(20 * time.Millisecond):
+		return true
+	}
+}
+
+func gvkOf(req *admissionv1.AdmissionRequest) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
 }
 
 // maxImages bounds the images of one object, so that there is time to look at
@@ -137,7 +185,7 @@ const maxImages = 500
 
 // request is what the engine is asked about an admission request.
 func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Request, error) {
-	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
+	gvk := gvkOf(req)
 	w, err := kinds.Extract(gvk, req.Object.Raw)
 	switch {
 	case errors.Is(err, workload.ErrTooManyImages):

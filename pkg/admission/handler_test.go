@@ -123,6 +123,34 @@ func TestAnUpdatePinsOnlyWhatIsNew(t *testing.T) {
 	wantDenied(t, w.validating().Admit(t.Context(), update(allKinds["Deployment"], bad, bad)), "NoSignature")
 }
 
+// What holds for Kubernetes' own kinds holds for those that are listed. T9 is above.
+func TestT6ToT8HoldForEveryKind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bad, good := podSpec(w.unsigned.String()), podSpec(w.signed.Pinned())
+	for name, kind := range allKinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			deleting, idle := kind, kind
+			deleting.before = strings.Replace(kind.before, "{", `{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["example.com/held"]},`, 1)
+			idle.before = strings.Replace(kind.before, `"spec":`, `"status":{"replicas":0},"spec":`, 1)
+			if name != "Pod" {
+				idle.before = strings.Replace(kind.before, `"spec":{`, `"spec":{"replicas":0,"suspend":true,`, 1)
+			}
+			for _, handler := range []*Handler{w.mutating(), w.validating()} {
+				wantAllowed(t, handler.Admit(t.Context(), update(deleting, bad, bad)))
+				wantDenied(t, handler.Admit(t.Context(), update(deleting, good, bad)), "NoSignature")
+				wantDenied(t, handler.Admit(t.Context(), create(deleting, bad)), "NoSignature")
+				wantDenied(t, handler.Admit(t.Context(), create(idle, bad)), "NoSignature")
+				wantDenied(t, handler.Admit(t.Context(), update(idle, good, bad)), "NoSignature")
+				for _, where := range []string{"ephemeralContainers", "initContainers"} {
+					wantDenied(t, handler.Admit(t.Context(), create(kind, strings.TrimSuffix(good, "}")+","+list(where, w.unsigned.String())[1:])), "1 of 2 images", where+"[0].image "+w.unsigned.String())
+				}
+			}
+		})
+	}
+}
+
 // T8: kubectl debug.
 func TestT8EphemeralContainersAreVerified(t *testing.T) {
 	t.Parallel()

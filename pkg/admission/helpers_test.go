@@ -72,19 +72,27 @@ func indented(pem string) string {
 
 func (w *world) build(t testing.TB, validators string, rules ...string) *verify.Snapshot {
 	t.Helper()
-	policy := "- pattern: " + w.reg.Host() + "/*:*\n  with: {verifyInTransparencyLog: false}\n" + strings.Join(rules, "")
-	validators = "- name: default\n  type: cosign\n  trustRoots:\n  - name: default\n    key: |\n" + indented(string(registrytest.PublicPEM(t, w.key))) +
-		"\n- name: allow\n  type: static\n  approve: true\n- name: deny\n  type: static\n  approve: false" + validators + "\n"
-	o := config.Objects{Namespace: "connaisseur", ConfigMaps: map[string]*corev1.ConfigMap{config.PolicyName: {
-		ObjectMeta: metav1.ObjectMeta{Name: config.PolicyName},
-		Data: map[string]string{"validators": validators, "policy": policy,
-			"registries": fmt.Sprintf("- {host: %q, insecure: true}\n", w.reg.Host())},
-	}, config.FeaturesName: {ObjectMeta: metav1.ObjectMeta{Name: config.FeaturesName}, Data: w.features}}}
-	built := config.NewBuilder(cache.New(cache.Options{})).Build(o)
+	built := config.NewBuilder(cache.New(cache.Options{})).Build(w.objects(t, validators, rules...))
 	if len(built.Errors) > 0 {
 		t.Fatal(built.Errors)
 	}
 	return built.Snapshot
+}
+
+func (w *world) objects(t testing.TB, validators string, rules ...string) config.Objects {
+	t.Helper()
+	policy := "- pattern: " + w.reg.Host() + "/*:*\n  with: {verifyInTransparencyLog: false}\n" + strings.Join(rules, "")
+	validators = "- name: default\n  type: cosign\n  trustRoots:\n  - name: default\n    key: |\n" + indented(string(registrytest.PublicPEM(t, w.key))) +
+		"\n- name: allow\n  type: static\n  approve: true\n- name: deny\n  type: static\n  approve: false" + validators + "\n"
+	o := config.Objects{Namespace: "connaisseur", ConfigMaps: map[string]*corev1.ConfigMap{}}
+	for name, data := range map[string]map[string]string{
+		config.PolicyName:    {"validators": validators, "policy": policy, "registries": fmt.Sprintf("- {host: %q, insecure: true}\n", w.reg.Host())},
+		config.FeaturesName:  w.features,
+		config.WorkloadsName: {"workloads": listed},
+	} {
+		o.ConfigMaps[name] = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
+	}
+	return o
 }
 
 func (w *world) snapshots() (*verify.Snapshot, error) { return w.snapshot, nil }
@@ -103,6 +111,9 @@ func quiet(t testing.TB) context.Context {
 	return logging.WithLogger(t.Context(), zap.NewNop().Sugar())
 }
 
+// listed is what config-workloads holds for Rollouts.
+const listed = "[{group: example.org, version: v1, kind: Rollout, paths: [spec.template.spec]}]"
+
 // kindOf is a kind and what stands around its pod spec.
 type kindOf struct{ group, kind, before, after string }
 
@@ -115,6 +126,7 @@ var allKinds = map[string]kindOf{
 	"StatefulSet":           {"apps", "StatefulSet", `{"spec":{"template":{"spec":`, `}}}`},
 	"Job":                   {"batch", "Job", `{"spec":{"template":{"spec":`, `}}}`},
 	"CronJob":               {"batch", "CronJob", `{"spec":{"jobTemplate":{"spec":{"template":{"spec":`, `}}}}}`},
+	"Rollout":               {"example.org", "Rollout", `{"spec":{"template":{"spec":`, `}}}`},
 }
 
 func (k kindOf) object(spec string) []byte { return []byte(k.before + spec + k.after) }

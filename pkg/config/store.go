@@ -146,6 +146,9 @@ func (s *Store) Renew() {
 }
 
 func (s *Store) take(o Objects, built Built) {
+	if before := s.current.Load(); before != nil {
+		built.Snapshot.Settling = before.Settling.After(before.Workloads, built.Snapshot.Workloads, time.Now())
+	}
 	s.good, s.goodReads, s.findings = o, built.reads, built.Findings
 	s.current.Store(built.Snapshot)
 }

@@ -76,4 +76,6 @@ type Snapshot struct {
 	Features feature.Settings
 	// Workloads are the kinds of objects that are looked at.
 	Workloads workload.Kinds
+	// Settling are kinds that are looked at only since a moment ago, or no longer.
+	Settling workload.Settling
 }

@@ -90,6 +90,13 @@ func (c Custom) kind(at string) (kind, strict.Errors) {
 	return k, errs
 }
 
+// Listable tells whether the kind may be one that somebody lists.
+func Listable(gk schema.GroupKind) bool {
+	var errs strict.Errors
+	checkGroup(&errs, "", gk.Group)
+	return len(errs) == 0
+}
+
 // checkGroup lets only groups of custom resources pass. Kubernetes' own must not
 // depend on a webhook: without webhook configurations, leases or tokens, a cluster
 // could not be repaired.

@@ -60,6 +60,17 @@ func (k Kinds) lookup(gk schema.GroupKind) *kind {
 // Covers tells whether objects of the kind run images that Extract finds.
 func (k Kinds) Covers(gk schema.GroupKind) bool { return k.lookup(gk) != nil }
 
+// Reads tells whether Extract knows where objects of the kind have their images in
+// this version.
+func (k Kinds) Reads(gvk schema.GroupVersionKind) bool {
+	kind := k.lookup(gvk.GroupKind())
+	if kind == nil {
+		return false
+	}
+	listed, ok := kind.reader.(custom)
+	return !ok || listed.version == gvk.Version
+}
+
 // Extract reads an object of one of the kinds. An object without any image is an
 // error for none of them: its list is empty.
 func (k Kinds) Extract(gvk schema.GroupVersionKind, raw []byte) (*Workload, error) {

@@ -4,9 +4,12 @@ package integration
 
 import (
 	"context"
+	"fmt"
+	"path"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -17,13 +20,15 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/workloadtest"
 )
 
-// A cluster with Knative, Argo and Tekton: what becomes of their objects, and of
-// Kubernetes' own, is what becomes of them in the tests without a cluster.
+// A cluster with Knative, as it defines its kinds, and with kinds of Argo's and
+// Tekton's names: what becomes of their objects, and of Kubernetes' own, is what
+// becomes of them in the tests without a cluster.
 func TestEveryCaseOnARealAPIServer(t *testing.T) {
 	client, namespace := anyClient(t), newNamespace(t, nil)
+	defineKnative(t, client)
 	defined := map[schema.GroupVersionKind]bool{}
 	for _, c := range workloadtest.Cases(t) {
-		if r := resourceOf(c); !defined[c.Kind()] && !isKubernetesOwn(r.group) {
+		if r := resourceOf(c); !defined[c.Kind()] && !isKubernetesOwn(r.group) && r.group != servingGroup {
 			defined[c.Kind()] = true
 			define(t, client, r)
 		}
@@ -34,7 +39,7 @@ func TestEveryCaseOnARealAPIServer(t *testing.T) {
 		return err
 	}
 	within(t, patience, last) // the API server is at work on what was defined
-	configure(t, base.set(workloadsName, "workloads", workloadtest.Workloads))
+	configure(t, base.with(workloadtest.Rules).set(workloadsName, "workloads", workloadtest.Workloads))
 	within(t, promised, func(ctx context.Context) error {
 		return denied(last(ctx), "spec.pod.containers[0].image", "NoSignature")
 	})
@@ -64,7 +69,52 @@ func TestEveryCaseOnARealAPIServer(t *testing.T) {
 				}
 			})
 		}
+		for _, r := range workloadtest.Requests(t, signed, unsigned) {
+			if !r.Plain() {
+				continue
+			}
+			t.Run(r.Name, func(t *testing.T) {
+				t.Parallel()
+				object := &unstructured.Unstructured{Object: r.Object}
+				plural, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+				got, err := client.Resource(plural).Namespace(namespace).Create(t.Context(), object, dryRun())
+				if len(r.Denied) > 0 {
+					wantDenied(t, err, r.Denied...)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(images(r.Stored(t)), images(got.Object)); diff != "" {
+					t.Errorf("the images (-want +got):\n%s", diff)
+				}
+			})
+		}
 	})
+}
+
+// images are all strings of an object's fields of the name image, by path.
+func images(value any) map[string]string {
+	found := map[string]string{}
+	var walk func(at string, value any)
+	walk = func(at string, value any) {
+		switch value := value.(type) {
+		case map[string]any:
+			for key, v := range value {
+				walk(at+"/"+key, v)
+			}
+		case []any:
+			for i, v := range value {
+				walk(fmt.Sprintf("%s/%d", at, i), v)
+			}
+		case string:
+			if path.Base(at) == "image" {
+				found[at] = value
+			}
+		}
+	}
+	walk("", value)
+	return found
 }
 
 func isKubernetesOwn(group string) bool { return group == "" || group == "apps" || group == "batch" }

@@ -4,16 +4,21 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
-
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 )
 
 // resource is a kind of custom resource that a test makes.
@@ -39,22 +44,59 @@ func anyClient(t *testing.T) dynamic.Interface {
 // define has the cluster know a resource until the end of the test.
 func define(t *testing.T, client dynamic.Interface, r resource) {
 	t.Helper()
-	name := r.plural + "." + r.group
-	definition := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": name},
+	install(t, client, r, map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": r.plural + "." + r.group},
 		"spec": map[string]any{
 			"group": r.group, "scope": "Namespaced", "names": map[string]any{"kind": r.kind, "plural": r.plural},
 			"versions": []any{map[string]any{
 				"name": r.version, "served": true, "storage": true,
-				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+				"subresources": map[string]any{"status": map[string]any{}, "scale": map[string]any{"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}},
+				"schema":       map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
 			}},
 		},
-	}}
-	if _, err := client.Resource(definitions).Create(t.Context(), definition, metav1.CreateOptions{}); err != nil {
+	})
+}
+
+// servingGroup is Knative's, whose definitions are in the module.
+const (
+	servingGroup  = "serving.knative.dev"
+	servingModule = "../../hack/tools/knative"
+)
+
+// defineKnative has the cluster know the kinds of Knative Serving, as it defines
+// them, until the end of the test.
+func defineKnative(t *testing.T, client dynamic.Interface) {
+	t.Helper()
+	download := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "knative.dev/serving")
+	download.Dir, download.Env = servingModule, append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	out, err := download.Output()
+	var module struct{ Dir string }
+	if err := errors.Join(err, json.Unmarshal(out, &module)); err != nil {
+		t.Fatalf("%s: %v\n%s", download, err, out)
+	}
+	for _, kind := range []string{"Service", "Configuration", "Revision"} {
+		name := strings.ToLower(kind)
+		text, err := os.ReadFile(filepath.Join(module.Dir, "config/core/300-resources", name+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var definition map[string]any
+		if err := yaml.Unmarshal(text, &definition); err != nil {
+			t.Fatal(err)
+		}
+		install(t, client, resource{servingGroup, "v1", kind, name + "s"}, definition)
+	}
+}
+
+// install brings the definition of a resource into the cluster until the end of the
+// test.
+func install(t *testing.T, client dynamic.Interface, r resource, definition map[string]any) {
+	t.Helper()
+	if _, err := client.Resource(definitions).Create(t.Context(), &unstructured.Unstructured{Object: definition}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := client.Resource(definitions).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+		if err := client.Resource(definitions).Delete(context.Background(), r.plural+"."+r.group, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 )
 
@@ -65,8 +66,8 @@ func inject(w http.ResponseWriter, r *http.Request) {
 }
 
 // startInjector registers the injector for the namespaces with a label, to be
-// called after our mutating webhook.
-func startInjector(t *testing.T, label string) {
+// called after our mutating webhook, for Pods or what looks like them.
+func startInjector(t *testing.T, label string, gvr schema.GroupVersionResource) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(inject))
 	t.Cleanup(server.Close)
@@ -81,7 +82,7 @@ func startInjector(t *testing.T, label string) {
 			},
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{gvr.Group}, APIVersions: []string{gvr.Version}, Resources: []string{gvr.Resource}},
 			}},
 			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{label: "true"}},
 			ReinvocationPolicy:      ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy),
@@ -101,7 +102,7 @@ func TestWhatAnotherWebhookInjectsIsVerified(t *testing.T) {
 	t.Parallel()
 	const label = "integration-injector"
 	namespace := newNamespace(t, map[string]string{label: "true"})
-	startInjector(t, label)
+	startInjector(t, label, corev1.SchemeGroupVersion.WithResource("pods"))
 	pods := cluster.CoreV1().Pods(namespace)
 	run := func(ctx context.Context, name string, annotations map[string]string, options metav1.CreateOptions) (*corev1.Pod, error) {
 		pod := newPod("", signed.String())

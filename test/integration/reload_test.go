@@ -4,12 +4,57 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
+
+// hammer has workers ask again and again whether something is admitted, until stop
+// tells how often it was and how often not. Anything but a verdict fails the test.
+func hammer(t *testing.T, workers int, ask func(context.Context) (bool, error)) (stop func() (admitted, refused int64)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var yes, no atomic.Int64
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				// Not ctx: what is under way when the test ends must be answered too.
+				switch admitted, err := ask(t.Context()); {
+				case err != nil:
+					t.Errorf("a request failed by something else than a verdict: %v", err)
+					return
+				case admitted:
+					yes.Add(1)
+				default:
+					no.Add(1)
+				}
+			}
+		})
+	}
+	stop = func() (int64, int64) {
+		cancel()
+		group.Wait()
+		return yes.Load(), no.Load()
+	}
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// verdict reads that on an unsigned image.
+func verdict(err error, image registrytest.Image) (admitted bool, failure error) {
+	if err == nil || denied(err, "Unable to find signed digest for image "+image.String()) == nil {
+		return err == nil, nil
+	}
+	return false, err
+}
 
 // Reloads neither drop nor fail a request, and each request is answered by one
 // configuration.
@@ -24,28 +69,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 	lenient := base.with(fmt.Sprintf("- {pattern: %q, validator: allow}\n", image.Name()))
 	configure(t, base)
 
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var admitted, refused atomic.Int64
-	failures := make(chan error, workers)
-	var group sync.WaitGroup
-	for range workers {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				// Not ctx: what is under way when the test ends must be answered too.
-				err := try(t.Context(), namespace, image.String())
-				switch {
-				case err == nil:
-					admitted.Add(1)
-				case denied(err, "Unable to find signed digest for image "+image.String()) == nil:
-					refused.Add(1)
-				default:
-					failures <- err
-					return
-				}
-			}
-		})
-	}
+	stop := hammer(t, workers, func(ctx context.Context) (bool, error) {
+		return verdict(try(ctx, namespace, image.String()), image)
+	})
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	for i := range edits {
@@ -63,15 +89,10 @@ func TestReloadsUnderLoad(t *testing.T) {
 		}
 		<-ticker.C
 	}
-	stop()
-	group.Wait()
-	close(failures)
-	for err := range failures {
-		t.Errorf("a request failed by something else than a verdict: %v", err)
-	}
-	t.Logf("%d requests were admitted and %d denied", admitted.Load(), refused.Load())
-	if admitted.Load() < edits || refused.Load() < edits {
-		t.Errorf("%d requests were admitted and %d denied; both should be many", admitted.Load(), refused.Load())
+	admitted, refused := stop()
+	t.Logf("%d requests were admitted and %d denied", admitted, refused)
+	if admitted < edits || refused < edits {
+		t.Errorf("%d requests were admitted and %d denied; both should be many", admitted, refused)
 	}
 
 	outcomes := map[string]map[string]int{} // by revision
@@ -89,5 +110,76 @@ func TestReloadsUnderLoad(t *testing.T) {
 		if revision != baseRevision && (len(by) != 1 || by["Allowed"] == 0) {
 			t.Errorf("revision %s allows the image, but decided %v", revision, by)
 		}
+	}
+}
+
+// A kind that is listed or taken out changes what is looked at, and drops or fails
+// no request about its objects: what is signed is always admitted, and what is not
+// is denied for that reason only.
+func TestAKindIsListedAndTakenOutUnderLoad(t *testing.T) {
+	const (
+		workers = 4
+		edits   = 8
+	)
+	client, namespace := anyClient(t), newNamespace(t, nil)
+	widget := resource{"loaded.example.org", "v1", "Widget", "widgets"}
+	define(t, client, widget)
+	objects := client.Resource(widget.gvr()).Namespace(namespace)
+	create := func(ctx context.Context, image registrytest.Image) (*unstructured.Unstructured, error) {
+		return objects.Create(ctx, widget.newObject(map[string]any{"image": image.String()}), dryRun())
+	}
+	listed := base.set(workloadsName, "workloads", "[{group: loaded.example.org, version: v1, kind: Widget, paths: [spec.image]}]")
+	configure(t, base)
+	within(t, patience, func(ctx context.Context) error { // the API server is at work on the definition
+		_, err := create(ctx, unsigned)
+		return err
+	})
+
+	stopSigned := hammer(t, workers, func(ctx context.Context) (bool, error) {
+		got, err := create(ctx, signed)
+		if err != nil {
+			return false, err
+		}
+		switch image, _, _ := unstructured.NestedString(got.Object, "spec", "image"); image {
+		case signed.Pinned():
+			return true, nil
+		case signed.String(): // it was not looked at, or by one of the webhooks
+			return false, nil
+		default:
+			return false, fmt.Errorf("the image became %q", image)
+		}
+	})
+	stopUnsigned := hammer(t, workers, func(ctx context.Context) (bool, error) {
+		_, err := create(ctx, unsigned)
+		return verdict(err, unsigned)
+	})
+	for i := range edits {
+		c, effect := listed, func(ctx context.Context) error {
+			_, err := create(ctx, unsigned)
+			return denied(err, "NoSignature")
+		}
+		if i%2 == 1 {
+			c, effect = base, func(ctx context.Context) error {
+				got, err := create(ctx, signed)
+				if err != nil {
+					return err
+				}
+				if image, _, _ := unstructured.NestedString(got.Object, "spec", "image"); image != signed.String() {
+					return errors.New("it is still pinned")
+				}
+				_, err = create(ctx, unsigned)
+				return err
+			}
+		}
+		if err := c.apply(t.Context()); err != nil {
+			t.Error(err)
+		}
+		within(t, patience, effect)
+	}
+	pinned, plain := stopSigned()
+	admitted, refused := stopUnsigned()
+	t.Logf("signed: %d were pinned and %d not; unsigned: %d were admitted and %d denied", pinned, plain, admitted, refused)
+	if min(pinned, plain, admitted, refused) < edits {
+		t.Error("each of these should be many")
 	}
 }

@@ -3,24 +3,18 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	apps "k8s.io/client-go/applyconfigurations/apps/v1"
-	core "k8s.io/client-go/applyconfigurations/core/v1"
-	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
@@ -145,64 +139,10 @@ func TestAnUpdate(t *testing.T) {
 	})
 }
 
-func TestApplyingAgainChangesNothing(t *testing.T) {
+func TestAnUnsignedDeploymentIsDeniedAlthoughItHasNoReplicas(t *testing.T) { // T7
 	t.Parallel()
-	namespace := newNamespace(t, nil)
-	deployments := cluster.AppsV1().Deployments(namespace)
-	spec := newDeployment("clientside", 0, signed.String())
-	spec.APIVersion, spec.Kind = "apps/v1", "Deployment"
-	manifest, err := yaml.Marshal(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ways := map[string]func() error{
-		"clientside": func() error { // kubectl apply
-			cmd := exec.CommandContext(t.Context(), "kubectl", "-n", namespace, "apply", "-f", "-")
-			cmd.Stdin = bytes.NewReader(manifest)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return fmt.Errorf("%w: %s", err, out)
-			}
-			return nil
-		},
-		"serverside": func() error {
-			_, err := deployments.Apply(t.Context(), apps.Deployment("serverside", namespace).WithSpec(apps.DeploymentSpec().
-				WithReplicas(0).WithSelector(meta.LabelSelector().WithMatchLabels(podLabels)).
-				WithTemplate(core.PodTemplateSpec().WithLabels(podLabels).WithSpec(core.PodSpec().
-					WithContainers(core.Container().WithName("c0").WithImage(signed.String()))))), metav1.ApplyOptions{FieldManager: "integration"})
-			return err
-		},
-	}
-	for name, apply := range ways {
-		t.Run(name, func(t *testing.T) {
-			for range 3 {
-				if err := apply(); err != nil {
-					t.Fatal(err)
-				}
-				got, err := deployments.Get(t.Context(), name, metav1.GetOptions{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if image := got.Spec.Template.Spec.Containers[0].Image; image != signed.Pinned() || got.Generation != 1 {
-					t.Fatalf("generation %d with image %s, want 1 with %s", got.Generation, image, signed.Pinned())
-				}
-			}
-		})
-	}
-}
-
-func TestScaling(t *testing.T) {
-	t.Parallel()
-	namespace := newNamespace(t, nil)
-	deployments := cluster.AppsV1().Deployments(namespace)
-	t.Run("an unsigned Deployment is denied although it has no replicas (T7)", func(t *testing.T) {
-		_, err := deployments.Create(t.Context(), newDeployment("unsigned", 0, unsigned.String()), metav1.CreateOptions{})
-		wantDenied(t, err, "NoSignature")
-	})
-	t.Run("a signed Deployment can be scaled up from nothing", func(t *testing.T) {
-		create(t, deployments.Create, newDeployment("signed", 0, signed.String()))
-		scaleUp(t, deployments, "signed")
-		wantPod(t, namespace, signed.Pinned())
-	})
+	_, err := cluster.AppsV1().Deployments(newNamespace(t, nil)).Create(t.Context(), newDeployment("unsigned", 0, unsigned.String()), metav1.CreateOptions{})
+	wantDenied(t, err, "NoSignature")
 }
 
 // scalable are the clients of kinds that have replicas.
