@@ -164,7 +164,7 @@ bench() { go test -C "$root" ./test/bench/ -run '^$' -count 1 "$@" | tee /dev/st
 measure_go() {
   local out=$work/bench ratio
   bench -bench 'Cold|Together' -benchtime 40x >"$out"
-  bench -bench 'Cached|Match|Reload|Verify' -benchtime 2s >>"$out"
+  bench -bench 'Cached|Findings|Match|Reload|Verify' -benchtime 2s >>"$out"
   bench -bench 'Memory' -benchtime 1x >>"$out"
   row "cold tag: requests" "3" "$(metric "$out" BenchmarkCold/tag requests/op)" "-bench Cold/tag"
   row "cold tag, registry at 50 ms: p50" "≤ 165 ms" "$(metric "$out" BenchmarkCold/tag p50-ms) ms" "-bench Cold/tag"
@@ -199,7 +199,10 @@ measure_go() {
   ratio=$(awk -v few="$(metric "$out" BenchmarkMatch/10 ns/op)" -v many="$(metric "$out" BenchmarkMatch/10000 ns/op)" 'BEGIN { printf "%.2f × (%d ns, %d ns)", many / few, many, few }')
   row "matching with 10,000 rules to that with 10" "≤ 2 ×" "$ratio" "-bench Match"
   row "reload of 10,000 rules" "≤ 1 s" "$(awk -v ns="$(metric "$out" BenchmarkReload/10000 ns/op)" 'BEGIN { printf "%d ms", ns / 1e6 }')" "-bench Reload"
-  local size
+  local sink size
+  for sink in no-sink sink dead-sink; do
+    row "cached, 1024 bytes, HTTPS with the client, each a finding, ${sink/-/ }" "that without a sink + 20 µs" "$(metric "$out" "BenchmarkFindings/$sink" ns/op) ns" "-bench Findings/$sink"
+  done
   for size in 1024 8192; do
     row "cached, $size bytes, Admit alone, two cores" "" "$(metric "$out" "BenchmarkCachedAdmit/$size" ns/op) ns" "-bench CachedAdmit"
     row "cached, $size bytes, HTTPS with the client, two cores" "" "$(metric "$out" "BenchmarkCachedHTTPS/$size" ns/op) ns" "-bench CachedHTTPS"
