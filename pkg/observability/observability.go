@@ -24,6 +24,8 @@ type Instruments struct {
 	reloadDuration    metric.Float64Histogram
 	refreshes         metric.Int64Counter
 	materialAge       metric.Float64ObservableGauge
+	sinkEvents        metric.Int64Counter
+	sinkQueue         metric.Int64ObservableGauge
 	meter             metric.Meter
 
 	// sets keeps attribute sets, of which there are few, so that an
@@ -31,36 +33,23 @@ type Instruments struct {
 	sets sync.Map // [4]string → metric.MeasurementOption
 }
 
-// buckets reach from a cached answer to the longest timeout, in seconds.
-var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
-
 // New creates the instruments.
 func New(provider metric.MeterProvider) (*Instruments, error) {
-	meter := provider.Meter(scope)
-	i := &Instruments{meter: meter}
-	var errs [8]error
-	i.admissions, errs[0] = meter.Int64Counter("connaisseur.admissions",
-		metric.WithDescription("Admission requests by webhook, outcome and reason."), metric.WithUnit("{request}"))
-	i.admissionDuration, errs[1] = meter.Float64Histogram("connaisseur.admission.duration",
-		metric.WithDescription("Time to answer an admission request."), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
-	i.images, errs[2] = meter.Int64Counter("connaisseur.images",
-		metric.WithDescription("Images decided about, by outcome, reason and whether the result was cached."), metric.WithUnit("{image}"))
-	i.imageDuration, errs[3] = meter.Float64Histogram("connaisseur.image.duration",
-		metric.WithDescription("Time to decide about an image."), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
-	i.reloads, errs[4] = meter.Int64Counter("connaisseur.config.reloads",
-		metric.WithDescription("Configurations offered, by whether they were applied, rejected or restored."), metric.WithUnit("{reload}"))
-	i.reloadDuration, errs[5] = meter.Float64Histogram("connaisseur.config.reload.duration",
-		metric.WithDescription("Time to build a configuration."), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
-	i.refreshes, errs[6] = meter.Int64Counter("connaisseur.trust.refreshes",
-		metric.WithDescription("Fetches of trust material from outside of the cluster, by source and whether it changed, did not, or failed."), metric.WithUnit("{refresh}"))
-	i.materialAge, errs[7] = meter.Float64ObservableGauge("connaisseur.trust.material.age",
-		metric.WithDescription("Time since the oldest trust material in use of each source was fetched."), metric.WithUnit("s"))
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	m := maker{meter: provider.Meter(scope)}
+	i := &Instruments{
+		meter:             m.meter,
+		admissions:        m.counter("connaisseur.admissions", "{request}", "Admission requests by webhook, outcome and reason."),
+		admissionDuration: m.duration("connaisseur.admission.duration", "Time to answer an admission request."),
+		images:            m.counter("connaisseur.images", "{image}", "Images decided about, by outcome, reason and whether the result was cached."),
+		imageDuration:     m.duration("connaisseur.image.duration", "Time to decide about an image."),
+		reloads:           m.counter("connaisseur.config.reloads", "{reload}", "Configurations offered, by whether they were applied, rejected or restored."),
+		reloadDuration:    m.duration("connaisseur.config.reload.duration", "Time to build a configuration."),
+		refreshes:         m.counter("connaisseur.trust.refreshes", "{refresh}", "Fetches of trust material from outside of the cluster, by source and whether it changed, did not, or failed."),
+		materialAge:       m.seconds("connaisseur.trust.material.age", "Time since the oldest trust material in use of each source was fetched."),
+		sinkEvents:        m.counter("connaisseur.sink.events", "{event}", "Events for each sink, by whether they were delivered, retried, dropped or have failed."),
+		sinkQueue:         m.gauge("connaisseur.sink.queue.depth", "{event}", "Events that wait for each sink."),
 	}
-	return i, nil
+	return i, m.err()
 }
 
 // Admission counts an answer to an admission request.

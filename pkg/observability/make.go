@@ -1,0 +1,49 @@
+package observability
+
+import (
+	"errors"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// maker makes instruments, and remembers what goes wrong.
+type maker struct {
+	meter metric.Meter
+	errs  []error
+}
+
+func (m *maker) err() error { return errors.Join(m.errs...) }
+
+func made[T any](m *maker, instrument T, err error) T {
+	if err != nil {
+		m.errs = append(m.errs, err)
+	}
+	return instrument
+}
+
+// counter counts units, which by convention stand in braces.
+func (m *maker) counter(name, unit, description string) metric.Int64Counter {
+	c, err := m.meter.Int64Counter(name, metric.WithDescription(description), metric.WithUnit(unit))
+	return made(m, c, err)
+}
+
+// buckets reach from a cached answer to the longest timeout, in seconds.
+var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// duration measures seconds.
+func (m *maker) duration(name, description string) metric.Float64Histogram {
+	h, err := m.meter.Float64Histogram(name, metric.WithDescription(description), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
+	return made(m, h, err)
+}
+
+// gauge is asked for a number when metrics are collected.
+func (m *maker) gauge(name, unit, description string) metric.Int64ObservableGauge {
+	g, err := m.meter.Int64ObservableGauge(name, metric.WithDescription(description), metric.WithUnit(unit))
+	return made(m, g, err)
+}
+
+// seconds is asked for a duration, or a time since 1970, when metrics are collected.
+func (m *maker) seconds(name, description string) metric.Float64ObservableGauge {
+	g, err := m.meter.Float64ObservableGauge(name, metric.WithDescription(description), metric.WithUnit("s"))
+	return made(m, g, err)
+}

@@ -1,0 +1,52 @@
+package observability
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// SinkResult is what became of an event on its way to a sink.
+type SinkResult string
+
+// The results. Each event ends as one of delivered, dropped and failed; it may be
+// retried before.
+const (
+	// SinkDelivered: the sink has taken it.
+	SinkDelivered SinkResult = "delivered"
+	// SinkRetried: an attempt failed, and there will be another.
+	SinkRetried SinkResult = "retried"
+	// SinkDropped: it was never sent, since the queue was full or the time was up.
+	SinkDropped SinkResult = "dropped"
+	// SinkFailed: the sink did not take it, and there is no other attempt.
+	SinkFailed SinkResult = "failed"
+)
+
+// SinkEvents counts n events by what became of them. The sink's name must come
+// from the configuration: it is an attribute.
+func (i *Instruments) SinkEvents(ctx context.Context, sink string, result SinkResult, n int) {
+	if i == nil || n <= 0 {
+		return
+	}
+	i.sinkEvents.Add(ctx, int64(n), i.attributes([4]string{"sink", sink, string(result)}, func() []attribute.KeyValue {
+		return []attribute.KeyValue{attribute.String("sink", sink), attribute.String("result", string(result))}
+	}))
+}
+
+// SinkQueue has depth asked for the number of events that wait for each sink,
+// by the sink's name, whenever metrics are collected. A sink that is no longer
+// configured must not be named any more. It can be called for several parts of the
+// program that have different sinks.
+func (i *Instruments) SinkQueue(depth func() map[string]int) {
+	if i == nil {
+		return
+	}
+	// It fails only for an instrument of another meter.
+	_, _ = i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for sink, n := range depth() {
+			o.ObserveInt64(i.sinkQueue, int64(n), metric.WithAttributes(attribute.String("sink", sink)))
+		}
+		return nil
+	}, i.sinkQueue)
+}
