@@ -70,13 +70,16 @@ func main() {
 	if err != nil {
 		log.Fatal("The cluster cannot be watched: ", err)
 	}
-	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(others)))
+	// Measured is what is set up further below, from config-observability.
+	instruments, err := observability.New(otel.GetMeterProvider())
+	if err != nil {
+		log.Fatal("The metrics cannot be set up: ", err)
+	}
+	results := cache.New(cache.Options{})
+	instruments.WatchCache(results.Use)
+	store := config.NewStore(config.NewBuilder(results).WithInstruments(instruments).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
-			instruments, err := observability.New(otel.GetMeterProvider())
-			if err != nil {
-				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
-			}
 			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
 			store.OnChange(func(c config.Change) {
 				if c.Snapshot != nil && c.Snapshot.Features.ChildApproval() != feature.NoChildren {
@@ -102,7 +105,7 @@ func serve(ctx context.Context, env environment, store *config.Store, owners ver
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
-	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
+	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate, Tracer: otel.GetTracerProvider()},
 		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()),
 		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -165,6 +166,12 @@ const maxLoggedMessage = 16 << 10
 func (h *Handler) record(ctx context.Context, d *decision) {
 	outcome, reason := d.outcome(), d.reason()
 	h.instruments.Admission(ctx, h.path, outcome, string(reason), d.took)
+	if h.mutates {
+		h.instruments.PredecessorRequest(d.response.Allowed, reason == validator.Timeout)
+	}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(d.attributes(outcome, reason)...)
+	}
 	fields := append(make([]zap.Field, 0, 16), // room for those that follow
 		zap.String("webhook", h.path),
 		zap.String("uid", string(d.request.UID)),
@@ -194,8 +201,20 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.String("revision", d.verdict.Revision), zap.Array("images", imageLog(d.verdict.Images)))
 		for i := range d.verdict.Images {
 			img := &d.verdict.Images[i]
-			h.instruments.Image(ctx, img.Outcome.String(), string(img.Reason), img.Cached, img.Duration)
+			h.measure(ctx, img)
 		}
 	}
 	h.logger.Info("decided", fields...)
+}
+
+// measure counts a decision about an image.
+func (h *Handler) measure(ctx context.Context, img *verify.ImageVerdict) {
+	measured := observability.Image{Outcome: img.Outcome.String(), Reason: string(img.Reason), Cached: img.Cached, Took: img.Duration}
+	if img.Rule != nil {
+		measured.ValidatorType, measured.ValidatorName = img.Rule.ValidatorType, img.Rule.ValidatorName
+	}
+	h.instruments.Image(ctx, measured)
+	if h.mutates {
+		h.instruments.PredecessorImage(measured, img.Admitted(), img.Outcome == verify.Skipped, img.Reason == validator.Timeout)
+	}
 }

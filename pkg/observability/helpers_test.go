@@ -1,6 +1,7 @@
 package observability_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +43,12 @@ func measured(t *testing.T) (*observability.Instruments, func() map[string]float
 		}
 		return values
 	}
+}
+
+// only are the values whose names begin like that.
+func only(values map[string]float64, prefix string) map[string]float64 {
+	maps.DeleteFunc(values, func(name string, _ float64) bool { return !strings.HasPrefix(name, prefix) })
+	return values
 }
 
 func add[N int64 | float64](values map[string]float64, name string, points []metricdata.DataPoint[N]) {
