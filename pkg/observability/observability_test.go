@@ -9,24 +9,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/observabilitytest"
 )
 
 func TestDecisionsAreCounted(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
+	instruments, values := observabilitytest.Measured(t)
 	instruments.Admission(t.Context(), "/mutate", "Denied", "NoSignature", time.Second)
 	instruments.Admission(t.Context(), "/mutate", "Denied", "NoSignature", time.Second)
 	instruments.Admission(t.Context(), "/validate", "Trusted", "", time.Second)
 	instruments.Image(t.Context(), observability.Image{Outcome: "Trusted", ValidatorType: "cosign", ValidatorName: "default", Cached: true})
 	instruments.Image(t.Context(), observability.Image{Outcome: "Denied", Reason: "NoMatchingRule"})
-	want := map[string]float64{
+	want := observabilitytest.Values{
 		"connaisseur.admissions{outcome=Denied,reason=NoSignature,webhook=/mutate}":          2,
 		"connaisseur.admissions{outcome=Trusted,reason=,webhook=/validate}":                  1,
 		"connaisseur.images{cache=hit,outcome=Trusted,reason=,validator=cosign}":             1,
 		"connaisseur.images{cache=miss,outcome=Denied,reason=NoMatchingRule,validator=none}": 1,
+
+		"connaisseur.admission.duration{outcome=Denied,reason=NoSignature,webhook=/mutate}": 2,
+		"connaisseur.admission.duration{outcome=Trusted,reason=,webhook=/validate}":         1,
+		"connaisseur.image.duration{cache=hit,validator=cosign}":                            1,
+		"connaisseur.image.duration{cache=miss,validator=none}":                             1,
 	}
-	got := only(values(), "connaisseur.admissions")
-	maps.Copy(got, only(values(), "connaisseur.images"))
+	got := values().Only("connaisseur.admission")
+	maps.Copy(got, values().Only("connaisseur.image"))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
@@ -35,7 +41,7 @@ func TestDecisionsAreCounted(t *testing.T) {
 // What Connaisseur 3 would have counted.
 func TestTheNamesOfConnaisseur3AreServed(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
+	instruments, values := observabilitytest.Measured(t)
 	for range 3 {
 		instruments.PredecessorRequest(true, false)
 	}
@@ -50,7 +56,7 @@ func TestTheNamesOfConnaisseur3AreServed(t *testing.T) {
 	instruments.PredecessorImage(hub, true, false, false)
 	instruments.PredecessorImage(observability.Image{}, false, false, false)
 	of := "type=notaryv1,validator_name=dockerhub}"
-	want := map[string]float64{
+	want := observabilitytest.Values{
 		"connaisseur.requests{}":                                                                   5,
 		"connaisseur.requests.admitted{}":                                                          3,
 		"connaisseur.requests.denied{timeout=false}":                                               1,
@@ -65,8 +71,8 @@ func TestTheNamesOfConnaisseur3AreServed(t *testing.T) {
 		"connaisseur.validations{result=error,type=unknown,validator_name=}":                       1,
 		"connaisseur.validations.failed{type=unknown,validator_name=}":                             1,
 	}
-	got := only(values(), "connaisseur.requests")
-	maps.Copy(got, only(values(), "connaisseur.validations"))
+	got := values().Only("connaisseur.requests")
+	maps.Copy(got, values().Only("connaisseur.validations"))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
@@ -74,8 +80,8 @@ func TestTheNamesOfConnaisseur3AreServed(t *testing.T) {
 
 func TestTheConfigurationInForceIsTold(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
-	if got := only(values(), "connaisseur.config."); len(got) > 0 {
+	instruments, values := observabilitytest.Measured(t)
+	if got := values().Only("connaisseur.config."); len(got) > 0 {
 		t.Errorf("before there is one: %v", got)
 	}
 	before := float64(time.Now().UnixMilli()) / 1000
@@ -93,17 +99,18 @@ func TestTheConfigurationInForceIsTold(t *testing.T) {
 		}
 		delete(all, "connaisseur.config.age{}")
 		delete(all, "connaisseur.config.last_reload.timestamp{}")
-		want := map[string]float64{
+		want := observabilitytest.Values{
 			"connaisseur.config.info{revision=" + revision + "}": 1,
 			"connaisseur.config.last_reload.success{}":           success,
 		}
 		for result, n := range reloads {
 			want["connaisseur.config.reloads{result="+result+"}"] = n
+			want["connaisseur.config.reload.duration{result="+result+"}"] = n
 		}
 		if diff := cmp.Diff(2e9, all["connaisseur.trust.expiry.timestamp{trust_root=ca,validator=default}"]); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(want, only(all, "connaisseur.config.")); diff != "" {
+		if diff := cmp.Diff(want, all.Only("connaisseur.config.")); diff != "" {
 			t.Errorf("metrics (-want +got):\n%s", diff)
 		}
 	}
@@ -116,7 +123,7 @@ func TestTheConfigurationInForceIsTold(t *testing.T) {
 
 func TestRegistriesAreMeasured(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
+	instruments, values := observabilitytest.Measured(t)
 	for _, r := range []observability.RegistryRequest{
 		{Host: "docker.io", Kind: "manifests", Answered: true, Took: time.Millisecond},
 		{Host: "docker.io", Kind: "manifests", Answered: true, Reason: "RegistryThrottled"},
@@ -124,13 +131,15 @@ func TestRegistriesAreMeasured(t *testing.T) {
 	} {
 		instruments.RegistryRequest(t.Context(), r)
 	}
-	want := map[string]float64{
+	want := observabilitytest.Values{
 		"connaisseur.registry.requests{host=docker.io,kind=manifests}":                        2,
 		"connaisseur.registry.requests{host=other,kind=ping}":                                 1,
+		"connaisseur.registry.request.duration{host=docker.io}":                               2,
+		"connaisseur.registry.request.duration{host=other}":                                   1,
 		"connaisseur.registry.errors{host=docker.io,kind=manifests,reason=RegistryThrottled}": 1,
 		"connaisseur.registry.errors{host=other,kind=ping,reason=RegistryUnavailable}":        1,
 	}
-	if diff := cmp.Diff(want, only(values(), "connaisseur.registry.")); diff != "" {
+	if diff := cmp.Diff(want, values().Only("connaisseur.registry.")); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
@@ -138,13 +147,13 @@ func TestRegistriesAreMeasured(t *testing.T) {
 // Anybody who may create a Pod can name hosts, and have them answer.
 func TestHostsAreBounded(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
+	instruments, values := observabilitytest.Measured(t)
 	instruments.InForce(nil, []string{"registry.example.com"})
 	for n := range 1000 {
 		instruments.RegistryRequest(t.Context(), observability.RegistryRequest{Host: fmt.Sprintf("%d.evil.example", n), Kind: "ping", Answered: true})
 	}
 	instruments.RegistryRequest(t.Context(), observability.RegistryRequest{Host: "registry.example.com", Kind: "ping"})
-	got := only(values(), "connaisseur.registry.requests")
+	got := values().Only("connaisseur.registry.requests")
 	if len(got) != 34 {
 		t.Errorf("%d hosts, want 32, one that is configured, and other", len(got))
 	}
@@ -158,17 +167,17 @@ func TestHostsAreBounded(t *testing.T) {
 
 func TestTheCacheIsMeasured(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
+	instruments, values := observabilitytest.Measured(t)
 	instruments.WatchCache(func() observability.CacheUse {
 		return observability.CacheUse{Hits: 3, Misses: 2, Entries: 5, Bytes: 2048}
 	})
-	want := map[string]float64{
+	want := observabilitytest.Values{
 		"connaisseur.cache.requests{result=hit}":  3,
 		"connaisseur.cache.requests{result=miss}": 2,
 		"connaisseur.cache.entries{}":             5,
 		"connaisseur.cache.size{}":                2048,
 	}
-	if diff := cmp.Diff(want, only(values(), "connaisseur.cache.")); diff != "" {
+	if diff := cmp.Diff(want, values().Only("connaisseur.cache.")); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/observabilitytest"
 )
 
 func TestTrustMaterialIsMeasured(t *testing.T) {
 	t.Parallel()
-	instruments, values := measured(t)
+	instruments, values := observabilitytest.Measured(t)
 	instruments.WatchTrustMaterial(func() map[string]time.Duration {
 		return map[string]time.Duration{"tuf": time.Hour, "kms": 90 * time.Second}
 	}, func() map[string]time.Time {
@@ -19,13 +20,13 @@ func TestTrustMaterialIsMeasured(t *testing.T) {
 	})
 	instruments.Refresh(t.Context(), "kms", "failed")
 	instruments.Refresh(t.Context(), "kms", "failed")
-	want := map[string]float64{
+	want := observabilitytest.Values{
 		"connaisseur.trust.material.age{source=tuf}":                             3600,
 		"connaisseur.trust.material.age{source=kms}":                             90,
 		"connaisseur.trust.tuf.expiry.timestamp{repository=https://tuf.example}": 2e9,
 		"connaisseur.trust.refreshes{result=failed,source=kms}":                  2,
 	}
-	if diff := cmp.Diff(want, only(values(), "connaisseur.trust.")); diff != "" {
+	if diff := cmp.Diff(want, values().Only("connaisseur.trust.")); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }

@@ -69,7 +69,7 @@ func (r *Refresher) expiries() map[string]time.Time {
 	defer r.mu.Unlock()
 	all := map[string]time.Time{}
 	for where, e := range r.entries {
-		if e.retained && !e.last.RootExpires.IsZero() {
+		if before, ok := all[where.TUF]; e.retained && !e.last.RootExpires.IsZero() && (!ok || e.last.RootExpires.Before(before)) {
 			all[where.TUF] = e.last.RootExpires
 		}
 	}
