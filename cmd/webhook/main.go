@@ -70,6 +70,10 @@ func main() {
 	if err != nil {
 		log.Fatal("The cluster cannot be watched: ", err)
 	}
+	events, err := admission.NewRecorder(ctx, cluster)
+	if err != nil {
+		log.Fatal("The cluster cannot be reached: ", err)
+	}
 	// Measured is what is set up further below, from config-observability.
 	instruments, err := observability.New(otel.GetMeterProvider())
 	if err != nil {
@@ -86,7 +90,7 @@ func main() {
 					owners.Start(ctx)
 				}
 			})
-			go serve(ctx, env, store, owners, material, instruments, served)
+			go serve(ctx, env, store, admission.NewWorkloadEvents(events), owners, material, instruments, served)
 			return config.NewController(store, material, instruments)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
@@ -99,15 +103,15 @@ func main() {
 }
 
 // serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, instruments *observability.Instruments, served chan<- struct{}) {
+func serve(ctx context.Context, env environment, store *config.Store, events *admission.WorkloadEvents, owners verify.Owners, material *remote.Refresher, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
 	defer material.Close()
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
 	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate, Tracer: otel.GetTracerProvider()},
-		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()),
+		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).WithWorkloadEvents(events),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithWorkloadEvents(events).WithEvents(config.NewRecorder(ctx), system.Namespace()),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {

@@ -45,6 +45,8 @@ type Handler struct {
 	logger      *zap.Logger
 	events      record.EventRecorder // nil for none
 	namespace   string               // that of the ConfigMaps
+
+	workloadEvents *WorkloadEvents
 }
 
 var (
@@ -94,10 +96,9 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 			response, verdict = d.response, nil
 		}
 		d.took = h.engine.Now().Sub(start)
-		h.record(ctx, &d)
-		if response.Allowed {
-			h.leaveEvents(req, verdict)
-		}
+		outcome := d.outcome()
+		h.record(ctx, &d, outcome)
+		h.leaveEvents(&d, outcome)
 	}()
 	h.decide(ctx, &d)
 	return d.response, d.verdict
@@ -163,8 +164,8 @@ func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Re
 const maxLoggedMessage = 16 << 10
 
 // record leaves the decision's traces: metrics and one line in the log.
-func (h *Handler) record(ctx context.Context, d *decision) {
-	outcome, reason := d.outcome(), d.reason()
+func (h *Handler) record(ctx context.Context, d *decision, outcome string) {
+	reason := d.reason()
 	h.instruments.Admission(ctx, h.path, outcome, string(reason), d.took)
 	if h.mutates {
 		h.instruments.PredecessorRequest(d.response.Allowed, reason == validator.Timeout)
