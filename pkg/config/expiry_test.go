@@ -42,7 +42,9 @@ func TestTheFirstCertificateOfEachTrustRootToExpireIsKnown(t *testing.T) {
 	if err := built.Errors.Err(); err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(built.Expiries, func(a, b observability.Expiry) int { return cmp.Compare(a.Validator+a.TrustRoot, b.Validator+b.TrustRoot) })
+	slices.SortFunc(built.Expiries, func(a, b observability.Expiry) int {
+		return cmp.Compare(a.Validator+a.TrustRoot, b.Validator+b.TrustRoot)
+	})
 	want := []observability.Expiry{
 		{Validator: "certified", TrustRoot: "both", At: in(20)},
 		{Validator: "certified", TrustRoot: "host.fulcioCert", At: in(7)},
