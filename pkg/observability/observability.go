@@ -8,6 +8,7 @@ package observability
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,8 +139,8 @@ func (i *Instruments) attributes(key [5]string, pairs ...string) *set {
 // observed is the option of a set of these names and values.
 func observed(pairs ...string) metric.MeasurementOption {
 	var all []attribute.KeyValue
-	for n := 0; n < len(pairs); n += 2 {
-		all = append(all, attribute.String(pairs[n], pairs[n+1]))
+	for pair := range slices.Chunk(pairs, 2) {
+		all = append(all, attribute.String(pair[0], pair[1]))
 	}
 	return metric.WithAttributeSet(attribute.NewSet(all...))
 }

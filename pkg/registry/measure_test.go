@@ -98,7 +98,7 @@ func TestRedirectsCountForWhoRedirects(t *testing.T) {
 	instruments, values := observabilitytest.Measured(t)
 	client := newClient(t, registry.Options{Instruments: instruments, Hosts: []registry.Host{{Name: reg.Host(), Insecure: true}, {Name: elsewhere.Host(), Insecure: true}}})
 	digest, err := client.As(nil, "").Resolve(t.Context(), parse(t, reg.Host()+"/team/app:v1"))
-	if err != nil || string(digest) != string(img.Digest) {
+	if err != nil || string(digest) != img.Digest {
 		t.Fatalf("%s, %v", digest, err)
 	}
 	got := values()
