@@ -51,7 +51,7 @@ func (i *Instruments) Reload(ctx context.Context, result, revision string, took 
 	if result != Rejected {
 		i.inForce.Store(&inForce{revision: revision, since: now})
 	}
-	set := i.attributes([5]string{"reload", result}, "result", result)
+	set := i.attributes([5]string{"reload", result}, "result")
 	i.reloads.Add(ctx, 1, set.add...)
 	i.reloadDuration.Record(ctx, took.Seconds(), set.record...)
 }

@@ -86,7 +86,7 @@ func (i *Instruments) Admission(ctx context.Context, webhook, outcome, reason st
 	if i == nil {
 		return
 	}
-	set := i.attributes([5]string{"webhook", webhook, outcome, reason}, "webhook", webhook, "outcome", outcome, "reason", reason)
+	set := i.attributes([5]string{"webhook", webhook, outcome, reason}, "webhook", "outcome", "reason")
 	i.admissions.Add(ctx, 1, set.add...)
 	i.admissionDuration.Record(ctx, took.Seconds(), set.record...)
 }
@@ -114,9 +114,8 @@ func (i *Instruments) Image(ctx context.Context, img Image) {
 	if validator == "" {
 		validator = "none"
 	}
-	i.images.Add(ctx, 1, i.attributes([5]string{"image", img.Outcome, img.Reason, validator, hit},
-		"outcome", img.Outcome, "reason", img.Reason, "validator", validator, "cache", hit).add...)
-	i.imageDuration.Record(ctx, img.Took.Seconds(), i.attributes([5]string{"validator", validator, hit}, "validator", validator, "cache", hit).record...)
+	i.images.Add(ctx, 1, i.attributes([5]string{"image", img.Outcome, img.Reason, validator, hit}, "outcome", "reason", "validator", "cache").add...)
+	i.imageDuration.Record(ctx, img.Took.Seconds(), i.attributes([5]string{"validator", validator, hit}, "validator", "cache").record...)
 }
 
 // set is a set of attributes, ready for use.
@@ -125,19 +124,24 @@ type set struct {
 	record []metric.RecordOption
 }
 
-// attributes gives the set of these names and values, which key identifies.
-func (i *Instruments) attributes(key [5]string, pairs ...string) *set {
+// attributes gives the set of these names, whose values follow in the key after
+// what tells the key from those of other sets.
+func (i *Instruments) attributes(key [5]string, names ...string) *set {
 	if kept, ok := i.sets.Load(key); ok {
 		return kept.(*set)
 	}
-	option := observed(pairs...)
+	var all []attribute.KeyValue
+	for n, value := range key[1 : 1+len(names)] {
+		all = append(all, attribute.String(names[n], value))
+	}
+	option := metric.WithAttributeSet(attribute.NewSet(all...))
 	made := &set{add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
 	i.sets.Store(key, made)
 	return made
 }
 
-// observed is the option of a set of these names and values.
-func observed(pairs ...string) metric.MeasurementOption {
+// observed is a set of these names and values, each after its name.
+func observed(pairs ...string) metric.ObserveOption {
 	var all []attribute.KeyValue
 	for pair := range slices.Chunk(pairs, 2) {
 		all = append(all, attribute.String(pair[0], pair[1]))

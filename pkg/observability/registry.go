@@ -26,10 +26,10 @@ func (i *Instruments) RegistryRequest(ctx context.Context, r RegistryRequest) {
 		return
 	}
 	host := i.hosts.label(r.Host, r.Answered)
-	i.registryRequests.Add(ctx, 1, i.attributes([5]string{"registry", host, r.Kind}, "host", host, "kind", r.Kind).add...)
-	i.registryDuration.Record(ctx, r.Took.Seconds(), i.attributes([5]string{"host", host}, "host", host).record...)
+	i.registryRequests.Add(ctx, 1, i.attributes([5]string{"registry", host, r.Kind}, "host", "kind").add...)
+	i.registryDuration.Record(ctx, r.Took.Seconds(), i.attributes([5]string{"host", host}, "host").record...)
 	if r.Reason != "" {
-		i.registryErrors.Add(ctx, 1, i.attributes([5]string{"error", host, r.Kind, r.Reason}, "host", host, "kind", r.Kind, "reason", r.Reason).add...)
+		i.registryErrors.Add(ctx, 1, i.attributes([5]string{"error", host, r.Kind, r.Reason}, "host", "kind", "reason").add...)
 	}
 }
 

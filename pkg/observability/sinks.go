@@ -28,7 +28,7 @@ func (i *Instruments) SinkEvents(ctx context.Context, sink string, result SinkRe
 	if i == nil || n <= 0 {
 		return
 	}
-	i.sinkEvents.Add(ctx, int64(n), i.attributes([5]string{"sink", sink, string(result)}, "sink", sink, "result", string(result)).add...)
+	i.sinkEvents.Add(ctx, int64(n), i.attributes([5]string{"sink", sink, string(result)}, "sink", "result").add...)
 }
 
 // SinkQueue has depth asked for the number of events that wait for each sink,

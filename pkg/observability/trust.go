@@ -13,7 +13,7 @@ func (i *Instruments) Refresh(ctx context.Context, source, result string) {
 	if i == nil {
 		return
 	}
-	i.refreshes.Add(ctx, 1, i.attributes([5]string{"refresh", source, result}, "source", source, "result", result).add...)
+	i.refreshes.Add(ctx, 1, i.attributes([5]string{"refresh", source, result}, "source", "result").add...)
 }
 
 // WatchTrustMaterial has ages asked for how old the oldest trust material in
