@@ -36,7 +36,7 @@ var upward = map[string][]string{
 	"pkg/config":                 {"pkg/admission", "pkg/trust/remote", "pkg/migrate"},
 	"pkg/migrate":                {"pkg/admission", "pkg/trust/remote"},
 	"pkg/admission":              {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
-	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission"},
+	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission", "pkg/validator", "pkg/registry", "pkg/trust", "pkg/cache", "pkg/policy"},
 }
 
 // foreign lists what a package must not depend on outside of this module: the
