@@ -18,7 +18,7 @@ usage: hack/webhook.sh up | restart | down | env | log
   up       build the webhook, apply config/ but its Deployment, and start it
   restart  end it and start it again; the cluster stays as it is
   down     end it and remove what was applied
-  env      print WEBHOOK_URL, WEBHOOK_CA (a file) and HEALTH_URL as exports
+  env      print WEBHOOK_URL, WEBHOOK_CA (a file), HEALTH_URL and METRICS_URL as exports
   log      print its log
 
 It runs with the rights of its ServiceAccount and nothing more.
@@ -167,6 +167,7 @@ env_of_webhook() {
   echo "export WEBHOOK_URL=https://$host:$port"
   echo "export WEBHOOK_CA=$run_dir/ca.pem"
   echo "export HEALTH_URL=http://127.0.0.1:$health_port"
+  echo "export METRICS_URL=http://127.0.0.1:$metrics_port/metrics"
 }
 
 case ${1-} in

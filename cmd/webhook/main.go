@@ -83,13 +83,20 @@ func main() {
 	if err != nil {
 		log.Fatal("The sink of the environment is not valid: ", err)
 	}
-	store := config.NewStore(config.NewBuilder(cache.New(cache.Options{})).WithPullSecrets(config.NewPullSecrets(others)))
+	events, err := admission.NewRecorder(ctx, cluster)
+	if err != nil {
+		log.Fatal("The cluster cannot be reached: ", err)
+	}
+	// Measured is what is set up further below, from config-observability.
+	instruments, err := observability.New(otel.GetMeterProvider())
+	if err != nil {
+		log.Fatal("The metrics cannot be set up: ", err)
+	}
+	results := cache.New(cache.Options{})
+	instruments.WatchCache(results.Use)
+	store := config.NewStore(config.NewBuilder(results).WithInstruments(instruments).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
-			instruments, err := observability.New(otel.GetMeterProvider())
-			if err != nil {
-				logging.FromContext(ctx).Fatalw("The metrics cannot be set up", zap.Error(err))
-			}
 			findings := finding.NewEmitter(finding.Options{
 				Cluster: config.ClusterID(ctx, others), Namespace: system.Namespace(), Service: env.ServiceName, Bound: bound,
 				Instruments: instruments, Logger: logging.FromContext(ctx).Desugar().Named("findings"),
@@ -100,7 +107,7 @@ func main() {
 					owners.Start(ctx)
 				}
 			})
-			go serve(ctx, env, store, owners, material, findings, instruments, served)
+			go serve(ctx, env, store, admission.NewWorkloadEvents(events), owners, material, findings, instruments, served)
 			return config.NewController(store, material, instruments, findings)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
@@ -113,15 +120,15 @@ func main() {
 }
 
 // serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, findings *finding.Emitter, instruments *observability.Instruments, served chan<- struct{}) {
+func serve(ctx context.Context, env environment, store *config.Store, events *admission.WorkloadEvents, owners verify.Owners, material *remote.Refresher, findings *finding.Emitter, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
 	defer material.Close()
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
-	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
-		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithFindings(findings, nil),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
+	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate, Tracer: otel.GetTracerProvider()},
+		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithWorkloadEvents(events).WithFindings(findings, nil),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithWorkloadEvents(events).WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {

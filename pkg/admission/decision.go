@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -110,6 +111,24 @@ func (d *decision) message() string {
 		return d.response.Result.Message
 	}
 	return strings.Join(d.response.Warnings, "\n")
+}
+
+// attributes tell of the decision in the request's span.
+func (d *decision) attributes(outcome string, reason validator.Reason) []attribute.KeyValue {
+	all := []attribute.KeyValue{
+		attribute.String("k8s.namespace.name", d.request.Namespace),
+		attribute.String("connaisseur.kind", d.request.Kind.Kind),
+		attribute.String("connaisseur.name", d.request.Name),
+		attribute.String("connaisseur.operation", string(d.request.Operation)),
+		attribute.String("connaisseur.uid", string(d.request.UID)),
+		attribute.Bool("connaisseur.allowed", d.response.Allowed),
+		attribute.String("connaisseur.outcome", outcome),
+		attribute.String("connaisseur.reason", string(reason)),
+	}
+	if d.verdict != nil {
+		all = append(all, attribute.String("connaisseur.revision", d.verdict.Revision))
+	}
+	return all
 }
 
 // pin answers with a patch that pins what was verified.

@@ -22,23 +22,23 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
-// told keeps what was told.
-type told struct{ findings []*finding.Admission }
+// sinkhole keeps what was told.
+type sinkhole struct{ findings []*finding.Admission }
 
-func (*told) Active() bool { return true }
+func (*sinkhole) Active() bool { return true }
 
-func (f *told) Decided(a *finding.Admission) { f.findings = append(f.findings, a) }
+func (f *sinkhole) Decided(a *finding.Admission) { f.findings = append(f.findings, a) }
 
 // take is what was told since it was asked the last time.
-func (f *told) take() []*finding.Admission {
+func (f *sinkhole) take() []*finding.Admission {
 	findings := f.findings
 	f.findings = nil
 	return findings
 }
 
-// both sends a request through both webhooks, as an API server does that applies
+// throughBoth sends a request through both webhooks, as an API server does that applies
 // the patch.
-func both(t *testing.T, w *world, f Findings, req, patched *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+func throughBoth(t *testing.T, w *world, f Findings, req, patched *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	t.Helper()
 	if got := w.mutating().WithFindings(f, nil).Admit(t.Context(), req); !got.Allowed {
 		return got
@@ -93,8 +93,8 @@ func TestAnAdmissionIsToldOnce(t *testing.T) {
 			if c.request != nil {
 				req, patched = c.request, c.request
 			}
-			f := &told{}
-			if got := both(t, w, f, req, patched); got.Allowed != c.allowed {
+			f := &sinkhole{}
+			if got := throughBoth(t, w, f, req, patched); got.Allowed != c.allowed {
 				t.Errorf("allowed: %v", got)
 			}
 			findings := f.take()
@@ -111,7 +111,7 @@ func TestAnAdmissionIsToldOnce(t *testing.T) {
 			for _, r := range []*admissionv1.AdmissionRequest{req, patched} {
 				dry := r.DeepCopy()
 				dry.DryRun = ptr.To(true)
-				both(t, w, f, dry, dry)
+				throughBoth(t, w, f, dry, dry)
 				if findings := f.take(); len(findings) > 0 {
 					t.Errorf("T37: a dry run is told: %+v", findings[0])
 				}
@@ -127,12 +127,12 @@ func unsignedImage(w *world) (images, pinned []string) {
 func TestWhatIsNoDecisionIsNotTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	f := &told{}
+	f := &sinkhole{}
 	deletion := create(allKinds["Pod"], podSpec(w.unsigned.String()))
 	deletion.Operation = admissionv1.Delete
 	empty := create(allKinds["Pod"], `{}`)
 	for _, req := range []*admissionv1.AdmissionRequest{deletion, empty} {
-		wantAllowed(t, both(t, w, f, req, req))
+		wantAllowed(t, throughBoth(t, w, f, req, req))
 	}
 	if findings := f.take(); len(findings) > 0 {
 		t.Errorf("told %+v", findings[0])
@@ -140,11 +140,11 @@ func TestWhatIsNoDecisionIsNotTold(t *testing.T) {
 	// An update that changes no image is told, and has the ID of the one before.
 	pod := allKinds["Deployment"]
 	same := update(pod, podSpec(w.signed.Pinned()), podSpec(w.signed.Pinned()))
-	both(t, w, f, same, same)
+	throughBoth(t, w, f, same, same)
 	first := f.take()
 	again := same.DeepCopy()
 	again.UID = "another"
-	both(t, w, f, again, again)
+	throughBoth(t, w, f, again, again)
 	if second := f.take(); len(first) != 1 || len(second) != 1 || first[0].ID() != second[0].ID() {
 		t.Errorf("%d and %d findings", len(first), len(second))
 	}
@@ -153,7 +153,7 @@ func TestWhatIsNoDecisionIsNotTold(t *testing.T) {
 func TestWhatAFindingSays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	f := &told{}
+	f := &sinkhole{}
 	req := create(allKinds["Deployment"], podSpec(w.signed.Pinned(), w.unsigned.String()))
 	req.Resource = metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	req.UserInfo.Username = "alice"
@@ -184,9 +184,9 @@ func TestAWeakSignatureIsADetection(t *testing.T) {
 	img := w.reg.Push(t, "audited/app:v1")
 	others.Signer(t, "stranger").Sign(t, w.reg, img)
 	w.snapshot = w.trusting(t, ours, "- {pattern: '"+w.reg.Host()+"/audited/*:*', validator: notation, with: {verificationLevel: audit}}\n")
-	f := &told{}
+	f := &sinkhole{}
 	pod := allKinds["Pod"]
-	wantAllowed(t, both(t, w, f, create(pod, podSpec(img.String())), create(pod, podSpec(img.Pinned()))))
+	wantAllowed(t, throughBoth(t, w, f, create(pod, podSpec(img.String())), create(pod, podSpec(img.Pinned()))))
 	findings := f.take()
 	if len(findings) != 1 || findings[0].Type != finding.Detected || findings[0].Outcome != "Trusted" || len(findings[0].Images[0].Warnings) == 0 || findings[0].Message == "" {
 		t.Errorf("got %+v", findings)
@@ -201,7 +201,7 @@ func (deaf) Send(context.Context, *finding.Admission) error { return errors.New(
 func TestAnAlertThatMustBeSentDecides(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	f := &told{}
+	f := &sinkhole{}
 	pod := allKinds["Pod"]
 	wantAllowed(t, w.mutating().WithFindings(f, deaf{}).Admit(t.Context(), create(pod, podSpec(w.signed.String()))))
 	wantDenied(t, w.validating().WithFindings(f, deaf{}).Admit(t.Context(), create(pod, podSpec(w.signed.Pinned()))), "nobody listens", "AlertNotSent")

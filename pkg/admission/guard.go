@@ -7,14 +7,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -39,10 +44,11 @@ type guard struct {
 	logger   *zap.SugaredLogger
 	reviews  *semaphore.Weighted
 	draining atomic.Bool
+	tracer   trace.Tracer
 }
 
 func newGuard(next http.Handler, logger *zap.SugaredLogger) *guard {
-	return &guard{next: next, logger: logger, reviews: semaphore.NewWeighted(maxReviews)}
+	return &guard{next: next, logger: logger, reviews: semaphore.NewWeighted(maxReviews), tracer: noop.Tracer{}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -62,6 +68,8 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeAllowed(r))
 	defer cancel()
+	ctx, span := g.span(ctx, r)
+	defer span.End()
 	size := r.ContentLength
 	if size < 0 {
 		size = maxReview
@@ -74,6 +82,30 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer g.reviews.Release(size)
 	}
 	g.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// traced has requests traced.
+func (g *guard) traced(provider trace.TracerProvider) *guard {
+	if provider != nil {
+		g.tracer = observability.Tracer(provider)
+	}
+	return g
+}
+
+// span is a request's: a part of the API server's trace if there is one. W3C Trace
+// Context, section "Traceparent Header".
+func (g *guard) span(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
+	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	return g.tracer.Start(ctx, r.Method+" "+pathOf(r), trace.WithSpanKind(trace.SpanKindServer))
+}
+
+// pathOf is the path of a webhook. Others are not repeated, since anybody can ask
+// for any.
+func pathOf(r *http.Request) string {
+	if slices.Contains([]string{MutatePath, ValidatePath, ConfigPath}, r.URL.Path) {
+		return r.URL.Path
+	}
+	return "/"
 }
 
 func (g *guard) answerPanic(w http.ResponseWriter, r *http.Request) {

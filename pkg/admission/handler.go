@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -47,6 +48,8 @@ type Handler struct {
 	findings    Findings             // nil for none
 	alerts      Alerts               // nil for none
 	patience    time.Duration        // with kinds that are not known (yet)
+
+	workloadEvents *WorkloadEvents
 }
 
 var (
@@ -98,10 +101,9 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 		d.took = h.engine.Now().Sub(start)
 		h.tell(ctx, &d)
 		response, verdict = d.response, d.verdict
-		h.record(ctx, &d)
-		if response.Allowed {
-			h.leaveEvents(req, verdict)
-		}
+		outcome := d.outcome()
+		h.record(ctx, &d, outcome)
+		h.leaveEvents(&d, outcome)
 	}()
 	h.decide(ctx, &d)
 	return d.response, d.verdict
@@ -218,9 +220,15 @@ func request(kinds workload.Kinds, req *admissionv1.AdmissionRequest) (verify.Re
 const maxLoggedMessage = 16 << 10
 
 // record leaves the decision's traces: metrics and one line in the log.
-func (h *Handler) record(ctx context.Context, d *decision) {
-	outcome, reason := d.outcome(), d.reason()
+func (h *Handler) record(ctx context.Context, d *decision, outcome string) {
+	reason := d.reason()
 	h.instruments.Admission(ctx, h.path, outcome, string(reason), d.took)
+	if h.mutates {
+		h.instruments.PredecessorRequest(d.response.Allowed, reason == validator.Timeout)
+	}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(d.attributes(outcome, reason)...)
+	}
 	fields := append(make([]zap.Field, 0, 16), // room for those that follow
 		zap.String("webhook", h.path),
 		zap.String("uid", string(d.request.UID)),
@@ -250,8 +258,20 @@ func (h *Handler) record(ctx context.Context, d *decision) {
 		fields = append(fields, zap.String("revision", d.verdict.Revision), zap.Array("images", imageLog(d.verdict.Images)))
 		for i := range d.verdict.Images {
 			img := &d.verdict.Images[i]
-			h.instruments.Image(ctx, img.Outcome.String(), string(img.Reason), img.Cached, img.Duration)
+			h.measure(ctx, img)
 		}
 	}
 	h.logger.Info("decided", fields...)
+}
+
+// measure counts a decision about an image.
+func (h *Handler) measure(ctx context.Context, img *verify.ImageVerdict) {
+	measured := observability.Image{Outcome: img.Outcome.String(), Reason: string(img.Reason), Cached: img.Cached, Took: img.Duration}
+	if img.Rule != nil {
+		measured.ValidatorType, measured.ValidatorName = img.Rule.ValidatorType, img.Rule.ValidatorName
+	}
+	h.instruments.Image(ctx, measured)
+	if h.mutates {
+		h.instruments.PredecessorImage(measured, img.Admitted(), img.Outcome == verify.Skipped, img.Reason == validator.Timeout)
+	}
 }

@@ -33,6 +33,8 @@ type world struct {
 	signed, unsigned registrytest.Image
 	snapshot         *verify.Snapshot
 	features         map[string]string
+	auth             string // of the validator that is the default
+	secrets          map[string]*corev1.Secret
 }
 
 func newWorld(t testing.TB, rules ...string) *world {
@@ -82,9 +84,9 @@ func (w *world) build(t testing.TB, validators string, rules ...string) *verify.
 func (w *world) objects(t testing.TB, validators string, rules ...string) config.Objects {
 	t.Helper()
 	policy := "- pattern: " + w.reg.Host() + "/*:*\n  with: {verifyInTransparencyLog: false}\n" + strings.Join(rules, "")
-	validators = "- name: default\n  type: cosign\n  trustRoots:\n  - name: default\n    key: |\n" + indented(string(registrytest.PublicPEM(t, w.key))) +
+	validators = "- name: default\n  type: cosign\n" + w.auth + "  trustRoots:\n  - name: default\n    key: |\n" + indented(string(registrytest.PublicPEM(t, w.key))) +
 		"\n- name: allow\n  type: static\n  approve: true\n- name: deny\n  type: static\n  approve: false" + validators + "\n"
-	o := config.Objects{Namespace: "connaisseur", ConfigMaps: map[string]*corev1.ConfigMap{}}
+	o := config.Objects{Namespace: "connaisseur", Secrets: w.secrets, ConfigMaps: map[string]*corev1.ConfigMap{}}
 	for name, data := range map[string]map[string]string{
 		config.PolicyName:    {"validators": validators, "policy": policy, "registries": fmt.Sprintf("- {host: %q, insecure: true}\n", w.reg.Host())},
 		config.FeaturesName:  w.features,

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"knative.dev/pkg/logging"
@@ -27,6 +28,8 @@ type ServerOptions struct {
 	GracePeriod time.Duration
 	// Certificate gives the certificate to serve with.
 	Certificate func() (*tls.Certificate, error)
+	// Tracer makes the spans of requests; nil makes none.
+	Tracer trace.TracerProvider
 }
 
 // Server serves admission webhooks over HTTPS.
@@ -54,7 +57,7 @@ func NewServer(ctx context.Context, o ServerOptions, controllers ...webhook.Admi
 		return nil, fmt.Errorf("cannot set up the webhooks: %w", err)
 	}
 	inner.InformersHaveSynced() // our handlers look after that themselves
-	s := &Server{logger: logger, grace: o.GracePeriod, guard: newGuard(inner, logger)}
+	s := &Server{logger: logger, grace: o.GracePeriod, guard: newGuard(inner, logger).traced(o.Tracer)}
 	// HTTP/1.1 only: its connections are spread over the replicas, and cost
 	// less for each request.
 	protocols := new(http.Protocols)

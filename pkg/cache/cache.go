@@ -2,12 +2,15 @@ package cache
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -34,6 +37,7 @@ type Cache struct {
 	slots         *semaphore.Weighted
 	flightTimeout time.Duration
 	now           func() time.Time
+	hits, misses  atomic.Int64
 }
 
 // New makes an empty cache.
@@ -60,6 +64,12 @@ func New(o Options) *Cache {
 
 // Len is the number of entries and the memory they take, in bytes.
 func (c *Cache) Len() (entries, bytes int) { return c.store.len() }
+
+// Use tells how the cache has been used so far.
+func (c *Cache) Use() observability.CacheUse {
+	entries, bytes := c.store.len()
+	return observability.CacheUse{Hits: c.hits.Load(), Misses: c.misses.Load(), Entries: entries, Bytes: bytes}
+}
 
 // Retention says what is remembered, and for how long.
 type Retention struct {
@@ -95,15 +105,25 @@ type cachedValidator struct {
 // Validate answers from the cache, joins a verification under way, or starts
 // one.
 func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (validator.Result, error) {
+	ctx, span := observability.StartSpan(ctx, observability.SpanCache)
+	defer span.End()
 	k := newKey(v.fingerprint, req)
-	if e, ok := v.cache.lookup(k, v.retention); ok {
+	e, hit := v.cache.lookup(k, v.retention)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Bool("connaisseur.hit", hit))
+	}
+	if hit {
+		v.cache.hits.Add(1)
 		return e.outcome()
 	}
+	v.cache.misses.Add(1)
 	return fly(ctx, v.cache, "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
 		// Another flight may have landed between the look above and this one.
 		if e, ok := v.cache.lookup(k, v.retention); ok {
 			return e.outcome()
 		}
+		ctx, span := observability.StartSpan(ctx, observability.SpanVerify)
+		defer span.End()
 		result, err := v.Validator.Validate(ctx, req)
 		v.cache.remember(k, result, err)
 		return result, err
@@ -188,7 +208,9 @@ func (c *Cache) remember(k key, result validator.Result, err error) {
 	case denial.Reason.Inconclusive():
 		return
 	default:
-		e.denial = denial
+		known := *denial
+		known.Cached = true
+		e.denial = &known
 	}
 	c.store.put(k, e)
 }

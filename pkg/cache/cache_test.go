@@ -15,6 +15,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -658,6 +659,35 @@ func TestWhatIsKnownNoMore(t *testing.T) {
 		time.Sleep(time.Minute)
 		if _, ok := v.Known(request(t, "app:1"), time.Hour); ok {
 			t.Error("what it relied on has expired")
+		}
+	})
+}
+
+func TestWhatTheCacheIsUsedForIsCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		current := digestA
+		c := cache.New(cache.Options{})
+		good := trusts("f", &current)
+		v, _ := c.Wrap(good, good, always)
+		bad := fails(validator.Errorf(validator.NoSignature, "nothing"))
+		w, _ := c.Wrap(bad, bad, always)
+		for range 3 {
+			_, _ = v.Validate(t.Context(), request(t, "example.org/app:v1"))
+			_, err := w.Validate(t.Context(), request(t, "example.org/app:v1"))
+			wantReason(t, err, validator.NoSignature)
+		}
+		_, err := w.Validate(t.Context(), request(t, "example.org/app:v1"))
+		if !validator.AsError(err).Cached {
+			t.Error("a denial does not tell that it was remembered")
+		}
+		_, err = w.Validate(t.Context(), request(t, "example.org/app:v2"))
+		if validator.AsError(err).Cached {
+			t.Error("a denial tells that it was remembered, and was not")
+		}
+		use := c.Use()
+		entries, bytes := c.Len()
+		if want := (observability.CacheUse{Hits: 5, Misses: 3, Entries: entries, Bytes: bytes}); use != want || entries == 0 || bytes == 0 {
+			t.Errorf("got %+v, want %+v", use, want)
 		}
 	})
 }

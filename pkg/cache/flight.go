@@ -25,14 +25,14 @@ func fly[T any](ctx context.Context, c *Cache, key string, fn func(context.Conte
 	if err := ctx.Err(); err != nil {
 		return zero, validator.AsError(err) // nobody would wait for the flight
 	}
-	span := trace.SpanContextFromContext(ctx)
+	span := trace.SpanFromContext(ctx)
 	flight := c.flights.DoChan(key, func() (any, error) {
 		if !c.slots.TryAcquire(1) {
 			return zero, validator.Errorf(validator.Timeout, "too many images are being verified at once; trying again may help")
 		}
 		defer c.slots.Release(1)
 		// Nothing of the request but its trace goes along: it may be large.
-		flightCtx, cancel := context.WithTimeout(trace.ContextWithSpanContext(context.Background(), span), c.flightTimeout)
+		flightCtx, cancel := context.WithTimeout(trace.ContextWithSpan(context.Background(), span), c.flightTimeout)
 		defer cancel()
 		overdue := time.AfterFunc(c.flightTimeout, func() { c.flights.Forget(key) })
 		defer overdue.Stop()

@@ -18,6 +18,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/cloud"
@@ -45,6 +46,8 @@ type Builder struct {
 	notaries *notaryv1.State
 	revoked  *notation.State
 	now      func() time.Time
+	// instruments measure requests to registries; nil for none.
+	instruments *observability.Instruments
 
 	mu      sync.Mutex
 	client  *registry.Client
@@ -56,6 +59,12 @@ type Builder struct {
 // NewBuilder makes a Builder whose snapshots share the cache.
 func NewBuilder(c *cache.Cache) *Builder {
 	return &Builder{cache: c, keychain: cloud.New(), notaries: notaryv1.NewState(), revoked: notation.NewState(), trusting: map[string]*registry.Client{}}
+}
+
+// WithInstruments has requests to registries measured.
+func (b *Builder) WithInstruments(instruments *observability.Instruments) *Builder {
+	b.instruments = instruments
+	return b
 }
 
 // reached is a validator with the settings for registries: which digest a tag
@@ -82,6 +91,10 @@ type Built struct {
 	Insecure strict.Errors
 	// Findings is where findings go.
 	Findings finding.Settings
+	// Expiries tells when the validators' certificates expire.
+	Expiries []observability.Expiry
+	// Hosts are the registries that the configuration names.
+	Hosts []string
 	// Rules is what was written about each rule, in the policy's order, for
 	// explanations.
 	Rules []RuleText
@@ -145,6 +158,12 @@ func (b *Builder) Build(o Objects) Built {
 		return built
 	}
 	b.release(used)
+	for _, v := range doc.validators {
+		for _, e := range builtin.Expiries(validators[v.Name]) {
+			built.Expiries = append(built.Expiries, observability.Expiry{Validator: v.Name, TrustRoot: e.Root, At: e.At})
+		}
+	}
+	built.Hosts = append(compiled.Hosts(), client.Hosts()...)
 	built.Snapshot = &verify.Snapshot{
 		Revision:  revision(o, source.reads),
 		Namespace: o.Namespace,
@@ -161,7 +180,7 @@ func (b *Builder) Build(o Objects) Built {
 // registries builds the client, or keeps the one there is if nothing changed,
 // and identifies its settings.
 func (b *Builder) registries(configs []registryConfig, limits feature.Limits, source trust.Source) (*registry.Client, string, strict.Errors) {
-	options := registry.Options{Limits: registry.Limits{
+	options := registry.Options{Instruments: b.instruments, Limits: registry.Limits{
 		Signatures:       limits.Signatures,
 		ManifestBytes:    limits.ManifestBytes,
 		PayloadBytes:     limits.PayloadBytes,
@@ -315,7 +334,7 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 	if errs = append(errs, bad...); len(errs) > 0 {
 		return rule, errs
 	}
-	rule.PullSecrets = builtin.UsesPullSecrets(named)
+	rule.ValidatorType, rule.PullSecrets = builtin.Type(named), builtin.UsesPullSecrets(named)
 	cached, resolver := b.cache.Wrap(reached{bound, by}, resolver, cache.Retention{
 		Expiry:  features.Cache.Expiry(),
 		Denials: features.Cache.CacheErrors,

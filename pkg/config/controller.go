@@ -172,7 +172,19 @@ func (w *watcher) offer(o Objects) {
 func (w *watcher) report(ctx context.Context, c Change) {
 	w.findings.Apply(c.Findings)
 	c.tell(w.findings)
+	result, revision := observability.Applied, ""
+	switch {
+	case len(c.Errors) > 0:
+		result = observability.Rejected
+	case c.Restored:
+		result = observability.Restored
+	}
+	if c.Snapshot != nil {
+		revision = c.Snapshot.Revision
+	}
+	w.instruments.Reload(ctx, result, revision, c.Duration)
 	if c.Snapshot != nil && len(c.Errors) == 0 {
+		w.instruments.InForce(c.Expiries, c.Hosts)
 		w.ends.watch(c.Snapshot, time.Now(), w.ended)
 	}
 	if len(c.Insecure) > 0 {
@@ -181,7 +193,6 @@ func (w *watcher) report(ctx context.Context, c Change) {
 	}
 	switch {
 	case len(c.Errors) > 0:
-		w.instruments.Reload(ctx, "rejected", c.Duration)
 		force := "nothing is in force and every workload is denied"
 		if c.Snapshot != nil {
 			force = "the configuration before stays in force, revision " + c.Snapshot.Revision
@@ -189,10 +200,8 @@ func (w *watcher) report(ctx context.Context, c Change) {
 		w.logger.Errorw("The configuration is refused; "+force, "errors", c.Errors.Error())
 		w.event("ConfigurationRejected", c.Errors, force)
 	case c.Restored:
-		w.instruments.Reload(ctx, "restored", c.Duration)
 		w.logger.Warnw("The last good configuration of before the restart is in force", "revision", c.Snapshot.Revision)
 	default:
-		w.instruments.Reload(ctx, "applied", c.Duration)
 		w.logger.Infow("The configuration is in force", "revision", c.Snapshot.Revision, "rules", len(c.Snapshot.Rules), "took", c.Duration)
 		w.good.Store(&c)
 	}

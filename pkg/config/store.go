@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -25,6 +26,9 @@ type Change struct {
 	Insecure strict.Errors
 	// Findings is where findings go; that of what is in force.
 	Findings finding.Settings
+	// Expiries and Hosts are those of what has come into force; empty if nothing has.
+	Expiries []observability.Expiry
+	Hosts    []string
 	// Restored tells that what is in force was kept from before a restart.
 	Restored bool
 	// Duration is how long the building took.
@@ -105,7 +109,7 @@ func (s *Store) Offer(o Objects) {
 	}
 	change := Change{Snapshot: s.current.Load(), Errors: built.Errors, Duration: time.Since(start), Objects: s.good, reads: built.reads}
 	if len(built.Errors) == 0 {
-		change.Insecure = built.Insecure
+		change.Insecure, change.Expiries, change.Hosts = built.Insecure, built.Expiries, built.Hosts
 	}
 	change.Findings = s.findings
 	s.notify(change)
@@ -125,7 +129,7 @@ func (s *Store) Restore(o Objects) {
 		return // it says nothing about the configuration that somebody edits
 	}
 	s.take(o, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Insecure: built.Insecure, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Insecure: built.Insecure, Expiries: built.Expiries, Hosts: built.Hosts, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
 }
 
 // Renew builds the configuration in force again if trust material has changed
@@ -142,7 +146,7 @@ func (s *Store) Renew() {
 		return // what is in force is better than nothing
 	}
 	s.take(s.good, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads})
 }
 
 func (s *Store) take(o Objects, built Built) {

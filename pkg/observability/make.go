@@ -1,6 +1,7 @@
 package observability
 
 import (
+	"context"
 	"errors"
 
 	"go.opentelemetry.io/otel/metric"
@@ -46,4 +47,26 @@ func (m *maker) gauge(name, unit, description string) metric.Int64ObservableGaug
 func (m *maker) seconds(name, description string) metric.Float64ObservableGauge {
 	g, err := m.meter.Float64ObservableGauge(name, metric.WithDescription(description), metric.WithUnit("s"))
 	return made(m, g, err)
+}
+
+// observedCounter is asked for how much was counted when metrics are collected.
+func (m *maker) observedCounter(name, unit, description string) metric.Int64ObservableCounter {
+	c, err := m.meter.Int64ObservableCounter(name, metric.WithDescription(description), metric.WithUnit(unit))
+	return made(m, c, err)
+}
+
+// observe has fn asked for these instruments when metrics are collected.
+func (m *maker) observe(fn func(metric.Observer), instruments ...metric.Observable) {
+	if err := observe(m.meter, fn, instruments...); err != nil {
+		m.errs = append(m.errs, err)
+	}
+}
+
+// observe fails only for an instrument of another meter.
+func observe(meter metric.Meter, fn func(metric.Observer), instruments ...metric.Observable) error {
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		fn(o)
+		return nil
+	}, instruments...)
+	return err
 }

@@ -3,7 +3,6 @@ package observability
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -29,9 +28,7 @@ func (i *Instruments) SinkEvents(ctx context.Context, sink string, result SinkRe
 	if i == nil || n <= 0 {
 		return
 	}
-	i.sinkEvents.Add(ctx, int64(n), i.attributes([4]string{"sink", sink, string(result)}, func() []attribute.KeyValue {
-		return []attribute.KeyValue{attribute.String("sink", sink), attribute.String("result", string(result))}
-	}))
+	i.sinkEvents.Add(ctx, int64(n), i.attributes([5]string{"sink", sink, string(result)}, "sink", "result").add...)
 }
 
 // SinkQueue has depth asked for the number of events that wait for each sink,
@@ -42,11 +39,9 @@ func (i *Instruments) SinkQueue(depth func() map[string]int) {
 	if i == nil {
 		return
 	}
-	// It fails only for an instrument of another meter.
-	_, _ = i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_ = observe(i.meter, func(o metric.Observer) {
 		for sink, n := range depth() {
-			o.ObserveInt64(i.sinkQueue, int64(n), metric.WithAttributes(attribute.String("sink", sink)))
+			o.ObserveInt64(i.sinkQueue, int64(n), observed("sink", sink))
 		}
-		return nil
 	}, i.sinkQueue)
 }

@@ -4,30 +4,34 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
 // Refresh counts a fetch of trust material from outside of the cluster; source
-// is kms or tuf, result is changed, unchanged or failed.
+// is kms, tuf or secret, result is changed, unchanged or failed.
 func (i *Instruments) Refresh(ctx context.Context, source, result string) {
 	if i == nil {
 		return
 	}
-	i.refreshes.Add(ctx, 1, metric.WithAttributes(attribute.String("source", source), attribute.String("result", result)))
+	i.refreshes.Add(ctx, 1, i.attributes([5]string{"refresh", source, result}, "source", "result").add...)
 }
 
 // WatchTrustMaterial has ages asked for how old the oldest trust material in
-// use of each source is, whenever metrics are collected.
-func (i *Instruments) WatchTrustMaterial(ages func() map[string]time.Duration) {
+// use of each source is, and expiries for when the root of each TUF repository in
+// use expires, by its URL, whenever metrics are collected.
+func (i *Instruments) WatchTrustMaterial(ages func() map[string]time.Duration, expiries func() map[string]time.Time) {
 	if i == nil {
 		return
 	}
-	// It fails only for an instrument of another meter.
-	_, _ = i.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_ = observe(i.meter, func(o metric.Observer) {
 		for source, age := range ages() {
-			o.ObserveFloat64(i.materialAge, age.Seconds(), metric.WithAttributes(attribute.String("source", source)))
+			o.ObserveFloat64(i.materialAge, age.Seconds(), observed("source", source))
 		}
-		return nil
-	}, i.materialAge)
+		for repository, at := range expiries() {
+			o.ObserveFloat64(i.tufExpiry, unix(at), observed("repository", repository))
+		}
+	}, i.materialAge, i.tufExpiry)
 }
+
+// unix is a time in seconds since 1970.
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

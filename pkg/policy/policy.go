@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -109,6 +110,17 @@ func compileNamespace(s string) ([]glob, error) {
 		}
 	}
 	return globs, nil
+}
+
+// Hosts are the registries that patterns name without a wildcard, sorted.
+func (p *Policy) Hosts() []string {
+	hosts := map[string]bool{}
+	for literal := range p.filed {
+		if host, _, _ := strings.Cut(literal, "/"); host != "" {
+			hosts[host] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(hosts))
 }
 
 // Match returns the rule that applies to the image in the namespace.

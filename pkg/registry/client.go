@@ -88,6 +88,9 @@ func (c *Client) Trusting(cas []byte) (*Client, error) {
 	return other, nil
 }
 
+// Hosts are the registries that the options name, and their mirrors.
+func (c *Client) Hosts() []string { return c.hosts.named() }
+
 // Close closes idle connections. The client can still be used.
 func (c *Client) Close() { c.guard.close() }
 

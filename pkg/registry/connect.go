@@ -35,6 +35,8 @@ func newGuard(h *hosts, o Options) (*guard, error) {
 		ordinary:  newHTTPTransport(config, dialer{}, maxIdleOrdinary),
 		userAgent: o.UserAgent,
 		proxy:     o.Proxy,
+
+		instruments: o.Instruments,
 	}
 	for host, s := range h.security {
 		if s == (security{}) {

@@ -49,7 +49,7 @@ func (a *Access) ask(ctx context.Context, t target, q question) (*answer, error)
 
 func (c *Client) send(ctx context.Context, t target, s *session, q question) (*answer, error) {
 	at := url.URL{Scheme: s.scheme, Host: s.host, Path: "/v2/" + t.repository + "/" + q.path, RawQuery: q.query}
-	req, err := http.NewRequestWithContext(withLimit(ctx, q.limit), q.method, at.String(), nil)
+	req, err := http.NewRequestWithContext(withLimit(on(ctx, t.host, q.kind()), q.limit), q.method, at.String(), nil)
 	if err != nil {
 		return nil, classify(called(ctx, t.host), q.path, s.as, err)
 	}

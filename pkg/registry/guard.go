@@ -8,7 +8,10 @@ import (
 	"net/url"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 )
 
 const (
@@ -29,6 +32,8 @@ type guard struct {
 	ordinary  *http.Transport
 	userAgent string
 	proxy     func(*http.Request) (*url.URL, error)
+
+	instruments *observability.Instruments
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -41,9 +46,12 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, g.unreachable(req.Context(), host, err)
 	}
-	req = req.Clone(context.WithValue(req.Context(), proxyKey{}, proxy))
+	ctx, span := observability.StartSpan(context.WithValue(req.Context(), proxyKey{}, proxy), observability.SpanFetch, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	req = req.Clone(ctx)
 	req.Header.Set("User-Agent", g.userAgent)
 	resp, err := g.insist(host, req)
+	describe(span, host, req, resp, err)
 	if g.plainAsExpected(host, err) {
 		return nil, err
 	}

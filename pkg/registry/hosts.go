@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -79,6 +81,11 @@ func splitHost(s string) (host, prefix string, err error) {
 		return "", "", fmt.Errorf("%q does not name a registry; want a host with a dot, or host:port", s)
 	}
 	return ref.Registry(), strings.TrimSuffix(ref.Repository(), repository), nil
+}
+
+// named are the hosts that were configured, and their mirrors.
+func (h *hosts) named() []string {
+	return slices.Concat(slices.Collect(maps.Keys(h.mirrors)), slices.Collect(maps.Keys(h.security)))
 }
 
 // insecure tells whether the host was named so. The host may be in any

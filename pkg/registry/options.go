@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 )
 
 // Host is how one registry is reached.
@@ -79,6 +81,8 @@ type Options struct {
 	// http.ProxyFromEnvironment. Behind a proxy it is the proxy that resolves
 	// names, and so the proxy that must keep them off internal addresses.
 	Proxy func(*http.Request) (*url.URL, error)
+	// Instruments measure requests; nil measures nothing.
+	Instruments *observability.Instruments
 }
 
 func (o Options) orDefaults() Options {

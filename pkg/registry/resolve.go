@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -27,6 +28,8 @@ func (a *Access) Resolve(ctx context.Context, ref image.Reference) (image.Digest
 	if ref.Tag() == "" && ref.Digest() != "" {
 		return ref.Digest(), nil
 	}
+	ctx, span := observability.StartSpan(ctx, observability.SpanResolve)
+	defer span.End()
 	ctx, end := a.client.begin(ctx)
 	defer end()
 	t, err := a.client.hosts.target(ref)

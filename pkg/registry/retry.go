@@ -24,7 +24,7 @@ const (
 // insist sends a request, and again where that may help and there is time.
 func (g *guard) insist(host string, req *http.Request) (*http.Response, error) {
 	for retries := 0; ; retries++ {
-		resp, err := g.once(host, req)
+		resp, err := g.measured(host, req)
 		if retries == maxRetries {
 			return resp, err
 		}

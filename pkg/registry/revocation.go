@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 )
 
 // maxRevocationBytes bounds what an OCSP responder or a CRL distribution point
@@ -32,7 +34,7 @@ type revocation struct{ client *Client }
 
 // RoundTrip implements http.RoundTripper.
 func (r revocation) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := context.WithValue(req.Context(), nounKey{}, "revocation server")
+	ctx := context.WithValue(on(req.Context(), image.CanonicalHost(req.URL.Host), "revocation"), nounKey{}, "revocation server")
 	ctx = context.WithValue(withLimit(ctx, maxRevocationBytes), selfProvingKey{}, true)
 	ctx, end := r.client.begin(ctx)
 	resp, err := r.client.guard.RoundTrip(req.WithContext(ctx))

@@ -99,7 +99,7 @@ func (a *Access) open(ctx context.Context, t target) (*session, time.Duration, e
 		}
 		return s, loginLifetime, nil
 	}
-	token, err := transport.Exchange(ctx, t.registry, authn.FromConfig(*login), a.client.guard,
+	token, err := transport.Exchange(on(ctx, t.host, "token"), t.registry, authn.FromConfig(*login), a.client.guard,
 		[]string{t.registry.Repo(t.repository).Scope(transport.PullScope)}, challenge)
 	if err != nil {
 		return nil, 0, classify(called(ctx, t.host), "a token for "+t.repository, s.as, err)
@@ -119,7 +119,7 @@ func (c *Client) ping(ctx context.Context, t target) (*transport.Challenge, erro
 	return c.pings.Get(ctx, t.host, func(ctx context.Context) (*transport.Challenge, time.Duration, error) {
 		ctx, closeAccount := c.budget.open(ctx)
 		defer closeAccount()
-		challenge, err := transport.Ping(ctx, t.registry, c.guard)
+		challenge, err := transport.Ping(on(ctx, t.host, "ping"), t.registry, c.guard)
 		if err != nil {
 			return nil, 0, classify(called(ctx, t.host), "its API", unasked, err)
 		}

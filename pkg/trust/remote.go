@@ -52,6 +52,9 @@ type Fetched struct {
 	// content came with; older metadata is a rollback.
 	RootVersion      int64 `json:"rootVersion,omitempty"`
 	TimestampVersion int64 `json:"timestampVersion,omitempty"`
+	// RootExpires is when the root of the TUF repository does; zero if the content
+	// is of no such one.
+	RootExpires time.Time `json:"rootExpires,omitzero"`
 }
 
 // Kind is KindKMS, KindTUF or KindSecret.

@@ -11,6 +11,8 @@ import (
 type Error struct {
 	Reason  Reason
 	Message string
+	// Cached is set by a cache that remembered it.
+	Cached bool
 	// Err is the cause, if there is one. It is part of the text.
 	Err error
 }

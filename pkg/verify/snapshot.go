@@ -33,6 +33,8 @@ type Rule struct {
 	Pattern string
 	// ValidatorName is the validator's name in the configuration.
 	ValidatorName string
+	// ValidatorType is the kind of validator, as the configuration calls it.
+	ValidatorType string
 	// Mode is Mutate or weaker.
 	Mode Mode
 	// Detection has what is wrong reported, and blocks nothing.

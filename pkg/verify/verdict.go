@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
@@ -109,6 +111,21 @@ func (v *ImageVerdict) Cause() string {
 		return cause.Error()
 	}
 	return ""
+}
+
+// attributes tell of the decision in a trace.
+func (v *ImageVerdict) attributes(reference string) []attribute.KeyValue {
+	all := []attribute.KeyValue{
+		attribute.String("connaisseur.image", shown(reference)),
+		attribute.String("connaisseur.outcome", v.Outcome.String()),
+		attribute.String("connaisseur.reason", string(v.Reason)),
+		attribute.Bool("connaisseur.cached", v.Cached),
+	}
+	if v.Rule != nil {
+		all = append(all, attribute.Int("connaisseur.rule", v.Rule.Index),
+			attribute.String("connaisseur.validator", v.Rule.ValidatorName), attribute.String("connaisseur.validator.type", v.Rule.ValidatorType))
+	}
+	return all
 }
 
 // String says in one line what was decided, for the person who wanted to run

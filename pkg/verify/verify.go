@@ -11,6 +11,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
 )
@@ -108,6 +109,7 @@ func exemption(snapshot *Snapshot, req Request, nothingChanged bool) string {
 func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, reference string, children *children) (verdict ImageVerdict) {
 	start := e.now()
 	detects := false
+	ctx, span := observability.StartSpan(ctx, observability.SpanImage)
 	defer func() {
 		if p := recover(); p != nil {
 			verdict.fail(&validator.Error{
@@ -118,6 +120,10 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		}
 		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict, detects)
 		verdict.Duration = e.now().Sub(start)
+		if span.IsRecording() {
+			span.SetAttributes(verdict.attributes(reference)...)
+		}
+		span.End()
 	}()
 	ref, err := image.Parse(reference)
 	if err != nil {
@@ -125,7 +131,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 		return verdict
 	}
 	verdict.Reference = ref
-	rule, failure := applicable(ctx, snapshot, req, ref)
+	rule, failure := matching(ctx, snapshot, req, ref)
 	verdict.Rule, detects = rule, failure == nil && rule.Detection
 	switch {
 	case verdict.inherit(children, req, failure == nil):
@@ -156,6 +162,13 @@ func (v *ImageVerdict) recall(snapshot *Snapshot, req Request) {
 	if ok {
 		v.LastKnownGood, v.Digest, v.TrustRoots, v.Signers = true, known.Digest, known.TrustRoots, known.Signers
 	}
+}
+
+// matching is applicable, with a span.
+func matching(ctx context.Context, snapshot *Snapshot, req Request, ref image.Reference) (*Rule, *validator.Error) {
+	ctx, span := observability.StartSpan(ctx, observability.SpanMatch)
+	defer span.End()
+	return applicable(ctx, snapshot, req, ref)
 }
 
 // applicable finds the rule for an image. A rule that matched by the tag of a
@@ -214,7 +227,7 @@ func (v *ImageVerdict) conclude(result validator.Result, err error) {
 func (v *ImageVerdict) fail(failure *validator.Error) {
 	v.Outcome = Denied
 	v.Message = failure.Message
-	v.Reason, v.Err = failure.Reason, failure
+	v.Reason, v.Err, v.Cached = failure.Reason, failure, failure.Cached
 	if failure.Reason == validator.NoSignature {
 		v.Message = fmt.Sprintf("Unable to find signed digest for image %s: %s", v.Reference.Original(), failure.Message)
 	}

@@ -43,7 +43,8 @@ func TestADryRunGivesTheSameVerdictAndLeavesNothing(t *testing.T) {
 	})
 	t.Run("of an unsigned image", func(t *testing.T) {
 		_, dry := pods.Create(t.Context(), newPod("dry-", unsigned.String()), dryRun())
-		_, stored := pods.Create(t.Context(), newPod("dry-", unsigned.String()), metav1.CreateOptions{})
+		// Which leaves an event, where it was to be.
+		_, stored := cluster.CoreV1().Pods(newNamespace(t, nil)).Create(t.Context(), newPod("dry-", unsigned.String()), metav1.CreateOptions{})
 		wantDenied(t, dry, "NoSignature")
 		if stored == nil || dry.Error() != stored.Error() {
 			t.Errorf("the denials differ:\n%v\n%v", dry, stored)

@@ -33,6 +33,11 @@ func TestTheWebhookMayDoWhatItNeedsAndNoMore(t *testing.T) {
 		{true, "update", admission, "mutatingwebhookconfigurations", registered, everywhere},
 		{true, "update", admission, "validatingwebhookconfigurations", registeredConfig, everywhere},
 
+		{true, "create", "", "events", "", "default"}, // of denials
+		{true, "patch", "", "events", "", "default"},
+
+		{false, "delete", "", "events", "", "default"},
+		{false, "list", "", "events", "", everywhere},
 		{false, "get", "", "secrets", "", "default"},
 		{false, "list", "", "secrets", "", "kube-system"},
 		{false, "list", "", "secrets", "", everywhere},

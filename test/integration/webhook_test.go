@@ -24,6 +24,7 @@ const script = "../../hack/webhook.sh"
 type webhook struct {
 	address *url.URL // where it serves
 	health  string   // where its probes are
+	metrics string   // where Prometheus is told
 }
 
 var exported = regexp.MustCompile(`(?m)^export (\w+)=(.*)$`)
@@ -43,6 +44,8 @@ func findWebhook(ctx context.Context) (webhook, error) {
 			}
 		case "HEALTH_URL":
 			w.health = line[2]
+		case "METRICS_URL":
+			w.metrics = line[2]
 		}
 	}
 	if _, err := w.readiness(ctx); err != nil {

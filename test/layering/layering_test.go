@@ -38,7 +38,7 @@ var upward = map[string][]string{
 	"pkg/admission":              {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
 	"pkg/finding":                {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/finding/sink"},
 	"pkg/finding/sink":           {"pkg/registry", "pkg/cache", "pkg/config", "pkg/admission"},
-	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission"},
+	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission", "pkg/validator", "pkg/registry", "pkg/trust", "pkg/cache", "pkg/policy"},
 }
 
 // foreign lists what a package must not depend on outside of this module: the

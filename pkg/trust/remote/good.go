@@ -62,6 +62,20 @@ func (r *Refresher) Restore(all []trust.Fetched) {
 	}
 }
 
+// expiries is when the roots of the TUF repositories expire that are in use, by
+// their URLs.
+func (r *Refresher) expiries() map[string]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[string]time.Time{}
+	for where, e := range r.entries {
+		if before, ok := all[where.TUF]; e.retained && !e.last.RootExpires.IsZero() && (!ok || e.last.RootExpires.Before(before)) {
+			all[where.TUF] = e.last.RootExpires
+		}
+	}
+	return all
+}
+
 // ages is how long ago the oldest content of each kind was fetched that is in
 // use.
 func (r *Refresher) ages() map[string]time.Duration {

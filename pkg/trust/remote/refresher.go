@@ -82,7 +82,7 @@ func newRefresher(options Options, sources map[string]source) *Refresher {
 	}
 	r := &Refresher{options: options, sources: sources, entries: map[trust.Remote]*entry{}, restored: map[trust.Remote]trust.Fetched{}}
 	r.ctx, r.end = context.WithCancel(context.Background())
-	options.Instruments.WatchTrustMaterial(r.ages)
+	options.Instruments.WatchTrustMaterial(r.ages, r.expiries)
 	return r
 }
 

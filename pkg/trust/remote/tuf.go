@@ -77,6 +77,7 @@ func (repositories) fetch(ctx context.Context, last trust.Fetched) (got trust.Fe
 	}
 	trusted := client.GetTrustedMetadataSet()
 	got.RootVersion, got.TimestampVersion = trusted.Root.Signed.Version, trusted.Timestamp.Signed.Version
+	got.RootExpires = trusted.Root.Signed.Expires
 	if err := rolledBack(last, got); err != nil {
 		return last, err
 	}

@@ -62,6 +62,27 @@ func TestTheTrustedRootIsFetchedByTUF(t *testing.T) {
 	r.wantFetched(got, two)
 }
 
+func TestTheExpiryOfARepositorysRootIsKnown(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t)
+	repo.root.Signed.Expires = time.Now().AddDate(0, 0, 20).UTC().Truncate(time.Second)
+	repo.rotate()
+	repo.publish(trustedRoot(t, "one"))
+	r := newRefresher(Options{Wait: 10 * time.Second}, map[string]source{trust.KindTUF: repositories{}.source()})
+	defer r.Close()
+	where := repo.where()
+	if _, err := r.Remote(where); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.expiries(); len(got) > 0 {
+		t.Errorf("nobody needs it yet: %v", got)
+	}
+	r.Retain([]trust.Remote{where})
+	if got := r.expiries()[where.TUF]; !got.Equal(repo.root.Signed.Expires) {
+		t.Errorf("got %s, want %s", got, repo.root.Signed.Expires)
+	}
+}
+
 func TestWhatARepositoryMustNotGive(t *testing.T) {
 	t.Parallel()
 	expired := func(r *repository) {

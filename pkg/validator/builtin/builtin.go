@@ -78,7 +78,7 @@ func Types() []string { return slices.Sorted(maps.Keys(constructors)) }
 
 func newStatic(name string, settings strict.Object, deps Dependencies) (Configured, strict.Errors) {
 	v, errs := static.New(name, settings)
-	return configured{bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+	return configured{kind: static.Type, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
 		bound, errs := v.Bind(with)
 		return bound, resolver{deps.Registry.As(nil, "")}, errs
 	}}, errs
@@ -95,7 +95,7 @@ func newCosign(_ string, settings strict.Object, deps Dependencies) (Configured,
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	return configured{access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+	return configured{kind: cosign.Type, access: through, expiries: v.Expiries(), bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
 		bound, errs := v.Bind(with)
 		return bound, v, errs
 	}}, nil
@@ -119,7 +119,7 @@ func newNotaryV1(_ string, settings strict.Object, deps Dependencies) (Configure
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	return configured{access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+	return configured{kind: notaryv1.Type, access: through, bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
 		bound, errs := v.Bind(with)
 		if len(errs) > 0 {
 			return nil, nil, errs
@@ -143,7 +143,7 @@ func newNotation(_ string, settings strict.Object, deps Dependencies) (Configure
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	return configured{access: through, overlaps: v.Overlaps(), bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
+	return configured{kind: notation.Type, access: through, overlaps: v.Overlaps(), expiries: v.Expiries(), bind: func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors) {
 		bound, errs := v.Bind(with)
 		return bound, v, errs
 	}}, nil

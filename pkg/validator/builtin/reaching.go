@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -10,6 +11,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
+	"github.com/sse-secure-systems/connaisseur/pkg/trust"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -76,10 +78,13 @@ func (l serverLogins) ResolveContext(ctx context.Context, of authn.Resource) (au
 // configured is a validator with its access, if it has one: what it finds
 // depends on that too.
 type configured struct {
+	kind   string
 	bind   func(with strict.Object) (validator.Validator, validator.Resolver, strict.Errors)
 	access *access
 	// overlaps is what to warn of where a rule counts trust roots.
 	overlaps strict.Errors
+	// expiries is when the validator's certificates expire.
+	expiries []trust.Expiry
 }
 
 // Bind implements Configured.
@@ -104,6 +109,12 @@ func (f fingerprinted) Fingerprint() string {
 	return f.Validator.Fingerprint() + " reaching by " + f.by
 }
 
+// Type is the validator's type in the configuration.
+func Type(c Configured) string {
+	with, _ := c.(configured)
+	return with.kind
+}
+
 // UsesPullSecrets tells whether a validator uses the pull secrets of workloads,
 // so that its results are for those who have the same ones.
 func UsesPullSecrets(c Configured) bool {
@@ -115,4 +126,11 @@ func UsesPullSecrets(c Configured) bool {
 func Overlaps(c Configured) strict.Errors {
 	with, _ := c.(configured)
 	return with.overlaps
+}
+
+// Expiries tells when the trust roots' certificates of a validator expire, and
+// others of its settings; those that are not available are left out.
+func Expiries(c Configured) []trust.Expiry {
+	with, _ := c.(configured)
+	return slices.DeleteFunc(slices.Clone(with.expiries), func(e trust.Expiry) bool { return e.At.IsZero() })
 }

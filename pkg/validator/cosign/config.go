@@ -54,6 +54,22 @@ func New(settings strict.Object, deps Dependencies) (*Cosign, strict.Errors) {
 	return &Cosign{roots: roots, host: host, access: access, reach: fmt.Sprintf("%+v", config.AccessConfig)}, errs
 }
 
+// Expiries tells when the certificates do that are configured. What is fetched by
+// TUF expires with its repository's root.
+func (c *Cosign) Expiries() (all []trust.Expiry) {
+	for _, r := range c.roots {
+		if r.Authority != nil {
+			all = append(all, trust.Expiry{Root: r.Name, At: r.Authority.Expires()})
+		}
+	}
+	for key, material := range map[string]*trust.Material{"fulcioCert": c.host.fulcio, "tsaCert": c.host.tsa, "trustedRoot": c.host.all} {
+		if material != nil {
+			all = append(all, trust.Expiry{Root: "host." + key, At: material.Expires()})
+		}
+	}
+	return all
+}
+
 // Resolve implements validator.Resolver.
 func (c *Cosign) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {
 	access, err := c.access(ctx, req.Identity)

@@ -77,6 +77,14 @@ func New(settings strict.Object, deps Dependencies) (*Notation, strict.Errors) {
 // Overlaps is what to warn of where a rule counts trust roots.
 func (n *Notation) Overlaps() strict.Errors { return n.overlaps }
 
+// Expiries tells when the trust roots' certificates do.
+func (n *Notation) Expiries() (all []trust.Expiry) {
+	for _, r := range n.roots {
+		all = append(all, trust.Expiry{Root: r.Name, At: trust.Earliest(slices.Concat(r.anchors, r.timestamps)...)})
+	}
+	return all
+}
+
 // Resolve implements validator.Resolver.
 func (n *Notation) Resolve(ctx context.Context, req validator.Request) (image.Digest, error) {
 	access, err := n.access(ctx, req.Identity)
