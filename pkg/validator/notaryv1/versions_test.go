@@ -51,7 +51,11 @@ func TestT27OlderTargetsInANewerSnapshotAreRefused(t *testing.T) {
 	s.repo.Versions[releases] = 6
 	s.publish()
 	s.trusts(b, ":v1", digestA)
-	for role, text := range map[string]string{releases: "the targets/releases of its trust data has the version 6, but 7", targets: "the targets of its trust data has the version"} {
+	for _, c := range []struct{ role, text string }{
+		{releases, "the targets/releases of its trust data has the version 6, but 7"}, // what is published raises all of them
+		{targets, "the targets of its trust data has the version"},
+	} {
+		role, text := c.role, c.text
 		before := s.repo.Versions[role]
 		s.repo.Versions[role] -= 2
 		s.publish()
