@@ -30,6 +30,7 @@ Prints the path of each tool, one a line, and builds what is not built yet.
                                                  version and where it stores
   notary notary-server                           are Notary V1: client and server
   notation                                       signs, for the Notary Project
+  nats-server                                    takes findings
   golangci-lint                                  reads the code
 
 Environment:
@@ -59,6 +60,7 @@ locate() {
     notary) module_dir+=/notary module=github.com/theupdateframework/notary package=$module/cmd/$1 ;;
     notary-server) module_dir+=/notary module=github.com/theupdateframework/notary package=./$1 ;;
     notation) module_dir+=/notation module=github.com/notaryproject/notation package=$module/cmd/$1 ;;
+    nats-server) module_dir+=/nats module=github.com/nats-io/nats-server/v2 package=$module ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;
