@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -407,4 +409,51 @@ func TestKafkaTakesTheRestOfABatch(t *testing.T) {
 	}
 	cluster.Close()
 	says(t, s.Send(soon(t), batch), false, "")
+}
+
+// Not at the same time as others, whose errors might be the next to tell.
+func TestKafkaTellsOfThePanicsOfItsLibrary(t *testing.T) {
+	spec := parse(t, settings{"url": "kafka://" + dead(t) + "/" + topic}, nil)
+	sarama.PanicHandler("index out of range")
+	_, err := spec.Open(soon(t))
+	says(t, err, false, "panic: index out of range")
+	_, err = spec.Open(soon(t))
+	if strings.Contains(err.Error(), "panic") {
+		t.Error("it is told twice:", err)
+	}
+}
+
+// Not at the same time as others, whose goroutines would be counted.
+func TestKafkaLeavesNothingBehind(t *testing.T) {
+	cluster, brokers := kafka(t)
+	spec := parse(t, settings{"url": "kafka://" + brokers + "/" + topic}, nil)
+	before := 0
+	for i := range 30 {
+		s, err := spec.Open(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, event(t, "id", "web"))
+		if err := cluster.DeleteTopic(topic); err != nil {
+			t.Fatal(err)
+		}
+		says(t, s.Send(soon(t), []cloudevents.Event{event(t, "id", "web")}), false, "there is no topic")
+		if err := cluster.CreateTopic(topic, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, event(t, "id", "web"))
+		s.Close()
+		if i == 0 {
+			before = runtime.NumGoroutine()
+		}
+	}
+	for ctx := soon(t); runtime.NumGoroutine() > before; {
+		select {
+		case <-ctx.Done():
+			var stacks strings.Builder
+			_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			t.Fatalf("there were %d goroutines, and there are %d:\n%s", before, runtime.NumGoroutine(), &stacks)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
