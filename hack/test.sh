@@ -81,7 +81,7 @@ step_node() {
 
 step_integration() {
   # Not while go test's clock runs.
-  "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian notary notary-server notation check-rules >/dev/null
+  "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian notary notary-server notation check-rules nats-server >/dev/null
   trap stop_integration EXIT
   "$hack/cluster.sh" up
   eval "$("$hack/cluster.sh" env)"

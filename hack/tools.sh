@@ -31,6 +31,7 @@ Prints the path of each tool, one a line, and builds what is not built yet.
   notary notary-server                           are Notary V1: client and server
   notation                                       signs, for the Notary Project
   check-rules                                    reads Prometheus's rules
+  nats-server                                    takes findings
   golangci-lint                                  reads the code
 
 Environment:
@@ -61,6 +62,7 @@ locate() {
     notary-server) module_dir+=/notary module=github.com/theupdateframework/notary package=./$1 ;;
     notation) module_dir+=/notation module=github.com/notaryproject/notation package=$module/cmd/$1 ;;
     check-rules) module_dir+=/prometheus module=github.com/prometheus/prometheus package=./$1 ;;
+    nats-server) module_dir+=/nats module=github.com/nats-io/nats-server/v2 package=$module ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;

@@ -202,6 +202,29 @@ func TestBatches(t *testing.T) {
 	})
 }
 
+func TestOneOfABatchIsHopeless(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{answer: func(_ context.Context, _ int, events []cloudevents.Event) error {
+			if slices.ContainsFunc(events, func(e cloudevents.Event) bool { return strings.HasSuffix(e.Subject(), "/bad") }) {
+				return finding.Permanent(errors.New("413"))
+			}
+			return nil
+		}}
+		spec := r.spec("r")
+		spec.Batch = 10
+		b := newBench(t, spec)
+		for _, name := range []string{"first", "a", "bad", "b"} {
+			b.Decided(denied(name))
+		}
+		b.end(t)
+		wantSubjects(t, r, "first", "a", "b")
+		if got := b.count(t, "r", observability.SinkFailed); got != 1 {
+			t.Errorf("%d are given up", got)
+		}
+	})
+}
+
 func TestReload(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

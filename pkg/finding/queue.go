@@ -180,6 +180,11 @@ func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) {
 			wait = min(asked, q.timing.longest)
 		}
 		switch {
+		case IsPermanent(err) && len(batch) > 1: // one of them may be at fault
+			for i := range batch {
+				q.deliver(ctx, batch[i:i+1])
+			}
+			return
 		case IsPermanent(err), time.Since(begin)+wait > q.timing.give, ctx.Err() != nil:
 			q.count(observability.SinkFailed, len(batch))
 			q.logger.Error("Findings could not be delivered and are given up", zap.Int("findings", len(batch)), zap.Duration("after", time.Since(begin)), zap.Error(err))

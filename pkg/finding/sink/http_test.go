@@ -52,7 +52,7 @@ func receive(t *testing.T, status int) (*httptest.Server, <-chan exchange) {
 func TestHTTPBinding(t *testing.T) {
 	t.Parallel()
 	server, got := receive(t, http.StatusAccepted)
-	first, second := event("1"), event("2")
+	first, second := escaped("1"), escaped("2")
 	for _, c := range []struct {
 		mode, content string
 		events        []cloudevents.Event
@@ -66,7 +66,7 @@ func TestHTTPBinding(t *testing.T) {
 		{"structured", "application/cloudevents+json", []cloudevents.Event{first}, nil},
 		{"batched", "application/cloudevents-batch+json", []cloudevents.Event{first, second}, nil},
 	} {
-		if err := send(t, open(t, fmt.Sprintf("{name: x, url: %q, mode: %s}", server.URL+"/in", c.mode), nil), c.events...); err != nil {
+		if err := post(t, openYAML(t, fmt.Sprintf("{name: x, url: %q, mode: %s}", server.URL+"/in", c.mode), nil), c.events...); err != nil {
 			t.Fatal(err)
 		}
 		e := <-got
@@ -131,20 +131,20 @@ func TestTokensAndAuthoritiesOfASink(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { token = r.Header.Get("Authorization") }))
 	t.Cleanup(server.Close)
 	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	from := source{"secret/connaisseur/siem/token": "hunter2\n", "configmap/ca/ca.crt": authority}
+	from := objects{"k8s://connaisseur/siem/token": "hunter2\n", "configmap://ca/ca.crt": authority}
 	text := fmt.Sprintf("{name: x, url: %q, token: k8s://connaisseur/siem/token", server.URL)
-	if err := send(t, open(t, text+"}", from), event("1")); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if err := post(t, openYAML(t, text+"}", from), escaped("1")); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a stranger's certificate: %v", err)
 	}
 	if token != "" {
 		t.Error("a stranger was sent the token")
 	}
-	if err := send(t, open(t, text+", cert: configmap://ca/ca.crt}", from), event("1")); err != nil || token != "Bearer hunter2" {
+	if err := post(t, openYAML(t, text+", cert: configmap://ca/ca.crt}", from), escaped("1")); err != nil || token != "Bearer hunter2" {
 		t.Errorf("%v; token %q", err, token)
 	}
-	before, _, _ := parse(t, text+"}", from)
-	from["secret/connaisseur/siem/token"] = "hunter3"
-	after, _, _ := parse(t, text+"}", from)
+	before, _, _ := parseYAML(t, text+"}", from)
+	from["k8s://connaisseur/siem/token"] = "hunter3"
+	after, _, _ := parseYAML(t, text+"}", from)
 	if before.Identity == after.Identity {
 		t.Error("another token makes no other sink")
 	}
@@ -160,14 +160,14 @@ func TestAnswersOfHTTPSinks(t *testing.T) {
 		422: true, 425: false, 429: false, 431: true, 500: false, 502: false, 503: false, 504: false, 301: true, 307: true, 308: true,
 	} {
 		server, _ := receive(t, status)
-		err := send(t, open(t, fmt.Sprintf("{name: x, url: %q}", server.URL), nil), event("1"))
+		err := post(t, openYAML(t, fmt.Sprintf("{name: x, url: %q}", server.URL), nil), escaped("1"))
 		if err == nil || finding.IsPermanent(err) != permanent {
 			t.Errorf("%d: %v", status, err)
 		}
 	}
 	for _, status := range []int{200, 201, 202, 204} {
 		server, _ := receive(t, status)
-		if err := send(t, open(t, fmt.Sprintf("{name: x, url: %q}", server.URL), nil), event("1")); err != nil {
+		if err := post(t, openYAML(t, fmt.Sprintf("{name: x, url: %q}", server.URL), nil), escaped("1")); err != nil {
 			t.Errorf("%d: %v", status, err)
 		}
 	}
@@ -217,8 +217,8 @@ func TestHostileHTTPSinks(t *testing.T) {
 			t.Cleanup(server.Close)
 			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(c.timeout, time.Minute))
 			defer cancel()
-			s := open(t, fmt.Sprintf("{name: x, url: %q}", server.URL+"?key=hunter2"), nil)
-			err := s.Send(ctx, []cloudevents.Event{event("1")})
+			s := openYAML(t, fmt.Sprintf("{name: x, url: %q}", server.URL+"?key=hunter2"), nil)
+			err := s.Send(ctx, []cloudevents.Event{escaped("1")})
 			switch {
 			case c.want == "" && err != nil:
 				t.Error(err)
@@ -244,7 +244,7 @@ func TestRetryAfterOfHTTPSinks(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 	}))
 	t.Cleanup(server.Close)
-	err := send(t, open(t, fmt.Sprintf("{name: x, url: %q}", server.URL), nil), event("1"))
+	err := post(t, openYAML(t, fmt.Sprintf("{name: x, url: %q}", server.URL), nil), escaped("1"))
 	if wait := finding.Wait(err); wait != 7*time.Second {
 		t.Errorf("wait %v after %v", wait, err)
 	}
@@ -257,7 +257,7 @@ func TestAPortWhereNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	err = send(t, open(t, fmt.Sprintf("{name: x, url: 'http://%s'}", listener.Addr()), nil), event("1"))
+	err = post(t, openYAML(t, fmt.Sprintf("{name: x, url: 'http://%s'}", listener.Addr()), nil), escaped("1"))
 	if err == nil || finding.IsPermanent(err) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
@@ -285,7 +285,7 @@ func TestSettingsOfSinks(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			_, warnings, errs := parse(t, text, source{"configmap/a/b": "nonsense", "secret/connaisseur/siem/token": "hunter2"})
+			_, warnings, errs := parseYAML(t, text, objects{"configmap://a/b": "nonsense", "k8s://connaisseur/siem/token": "hunter2"})
 			wantErrors(t, errs, want...)
 			wantErrors(t, warnings)
 			for _, err := range errs {
@@ -300,7 +300,7 @@ func TestSettingsOfSinks(t *testing.T) {
 // What is not there yet is waited for: objects are applied in any order.
 func TestASecretThatIsNotThereYet(t *testing.T) {
 	t.Parallel()
-	spec, warnings, errs := parse(t, "{name: x, url: 'https://a.example', token: 'k8s://connaisseur/siem/token'}", nil)
+	spec, warnings, errs := parseYAML(t, "{name: x, url: 'https://a.example', token: 'k8s://connaisseur/siem/token'}", nil)
 	wantErrors(t, errs)
 	wantErrors(t, warnings, "sinks[0].token: k8s://connaisseur/siem/token: ")
 	if _, err := spec.Open(t.Context()); !errors.Is(err, trust.ErrNotThere) {
@@ -319,7 +319,7 @@ func TestSinkBinding(t *testing.T) {
 	if spec.Name != "K_SINK" || spec.Extensions["team"] != "blue" {
 		t.Errorf("got %+v", spec)
 	}
-	if err := send(t, opened(t, *spec), event("1")); err != nil {
+	if err := post(t, opened(t, *spec), escaped("1")); err != nil {
 		t.Fatal(err)
 	}
 	if e := <-got; e.path != "/bound" || e.header.Get("Ce-Id") != "1" {
@@ -332,7 +332,7 @@ func TestSinkBinding(t *testing.T) {
 	if spec, err = sink.Bound(); err != nil {
 		t.Fatal(err)
 	}
-	if err := send(t, opened(t, *spec), event("1")); err != nil {
+	if err := post(t, opened(t, *spec), escaped("1")); err != nil {
 		t.Error(err)
 	}
 	for name, value := range map[string]string{"K_SINK": "nats://x", "K_CE_OVERRIDES": "{", "K_CA_CERTS": "nonsense"} {

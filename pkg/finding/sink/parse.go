@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"maps"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,13 +30,23 @@ type config struct {
 	Settings   map[string]any `config:",remain"`
 }
 
-// protocol makes a sink of a URL. What else it needs it asks the reader for.
-type protocol func(target *url.URL, r *reader) finding.Spec
+// protocol is how events are sent.
+type protocol struct {
+	// open makes a sink of a URL. What else it needs it asks the reader for.
+	open func(target *url.URL, r *reader) finding.Spec
+	// port is the usual one of brokers, of which a URL may name several. Their
+	// Host has all of them, with commas between them, each with its port.
+	port string
+}
 
 // protocols are those that the URL of a sink can begin with.
 var protocols = map[string]protocol{
-	"http":  newHTTP,
-	"https": newHTTP,
+	"http":      {open: newHTTP},
+	"https":     {open: newHTTP},
+	"nats":      {open: newNATS, port: "4222"},
+	"tls":       {open: newNATS, port: "4222"}, // what clients of NATS call it
+	"kafka":     {open: newKafka, port: "9092"},
+	"kafka+tls": {open: newKafka, port: "9093"},
 }
 
 // Parse reads an item of the list of sinks. Secrets come from source; one that is
@@ -48,16 +60,16 @@ func Parse(o strict.Object, source trust.Source) (spec finding.Spec, warnings, e
 	if c.Name == "" {
 		errs.Add(o.Key("name"), "is missing; metrics and log name the sink by it")
 	}
-	target, err := url.Parse(c.URL)
+	target, err := parseURL(c.URL)
 	switch {
 	case c.URL == "":
 		errs.Add(o.Key("url"), "is missing")
-	case err != nil, target.Host == "", protocols[target.Scheme] == nil:
+	case err != nil, target.Host == "", protocols[target.Scheme].open == nil:
 		errs.Add(o.Key("url"), "must be a URL that begins with %s", strings.Join(slices.Sorted(maps.Keys(protocols)), "://, ")+"://")
 	case target.User != nil:
 		errs.Add(o.Key("url"), "has a password in it, which does not belong into a ConfigMap; put it into a Secret")
 	default:
-		spec = protocols[target.Scheme](target, r)
+		spec = protocols[target.Scheme].open(target, r)
 	}
 	if r.missing != nil {
 		spec.Open = func(context.Context) (finding.Sink, error) { return nil, r.missing }
@@ -67,6 +79,34 @@ func Parse(o strict.Object, source trust.Source) (spec finding.Spec, warnings, e
 	fmt.Fprintf(r.identity, "%q %q %v %v", c.URL, filter, c.Settings, r.missing)
 	spec.Identity = hex.EncodeToString(r.identity.Sum(nil))
 	return spec, r.warnings, append(errs, r.errs...)
+}
+
+// parseURL reads the URL of a sink. To url.Parse several brokers would be one with
+// too many colons.
+func parseURL(text string) (*url.URL, error) {
+	scheme, rest, _ := strings.Cut(text, "://")
+	port := protocols[strings.ToLower(scheme)].port
+	if port == "" {
+		return url.Parse(text)
+	}
+	end := strings.IndexAny(rest+"/", "/?#")
+	var target *url.URL
+	for _, host := range strings.Split(rest[:end], ",") {
+		one, err := url.Parse(scheme + "://" + host + rest[end:])
+		if err != nil {
+			return nil, err
+		}
+		if one.Hostname() == "" {
+			return nil, errors.New("a broker has no name")
+		}
+		one.Host = net.JoinHostPort(one.Hostname(), cmp.Or(one.Port(), port))
+		if target == nil {
+			target = one
+			continue
+		}
+		target.Host, target.User = target.Host+","+one.Host, cmp.Or(target.User, one.User)
+	}
+	return target, nil
 }
 
 // reader reads what a sink's settings are and refer to.
@@ -97,12 +137,24 @@ func (r *reader) secret(key, reference string) string {
 		r.add(key, "must be k8s://NAMESPACE/SECRET/KEY, since it is secret") // do not repeat it
 		return ""
 	}
-	return strings.TrimSpace(string(r.read(key, reference, ref)))
+	text := r.read(key, reference, ref)
+	secret := strings.TrimSpace(string(text))
+	if text != nil && secret == "" {
+		r.add(key, "%s is empty", reference)
+	}
+	return secret
 }
 
-// authorities reads certificates that are trusted besides the system's; nil if
-// there is no reference.
-func (r *reader) authorities(key, reference string) *x509.CertPool {
+// name reads a setting that is no secret by itself, but may be in one.
+func (r *reader) name(key, value string) string {
+	if strings.HasPrefix(value, "k8s://") {
+		return r.secret(key, value)
+	}
+	return value
+}
+
+// certificates reads PEM certificates; nil if there is no reference.
+func (r *reader) certificates(key, reference string) []byte {
 	if reference == "" {
 		return nil
 	}
@@ -111,7 +163,13 @@ func (r *reader) authorities(key, reference string) *x509.CertPool {
 		r.add(key, "must be PEM certificates, configmap://NAME/KEY or k8s://NAMESPACE/SECRET/KEY")
 		return nil
 	}
-	text := r.read(key, reference, ref)
+	return r.read(key, reference, ref)
+}
+
+// authorities reads certificates that are trusted besides the system's; nil if
+// there is no reference.
+func (r *reader) authorities(key, reference string) *x509.CertPool {
+	text := r.certificates(key, reference)
 	if text == nil {
 		return nil
 	}
