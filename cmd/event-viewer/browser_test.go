@@ -25,7 +25,8 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 )
 
-var chromium context.Context
+// newTab opens a tab of the one Chromium.
+var newTab func() (context.Context, context.CancelFunc)
 
 // TestMain starts one Chromium for all tests.
 func TestMain(m *testing.M) {
@@ -34,9 +35,9 @@ func TestMain(m *testing.M) {
 		flags = append(flags, chromedp.NoSandbox) // there is none for root
 	}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), flags...)
-	var end context.CancelFunc
-	chromium, end = chromedp.NewContext(allocator)
-	if err := chromedp.Do(chromium); err != nil {
+	browser, end := chromedp.NewContext(allocator)
+	newTab = func() (context.Context, context.CancelFunc) { return chromedp.NewContext(browser) }
+	if err := chromedp.Do(browser); err != nil {
 		fmt.Fprintln(os.Stderr, "Chromium does not start:", err)
 		os.Exit(1)
 	}
@@ -59,7 +60,7 @@ type tab struct {
 // complain of but what is expected.
 func open(t *testing.T, url string, expected ...string) *tab {
 	t.Helper()
-	ctx, done := chromedp.NewContext(chromium)
+	ctx, done := newTab()
 	p := &tab{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
 	heard := make(chan struct{})
@@ -225,7 +226,9 @@ func rollout(t *testing.T, url string) {
 	unknown := unsigned
 	unknown.Outcome, unknown.Reason, unknown.Message = "Inconclusive", "RegistryUnavailable", "the registry does not answer"
 	send(t, url, finding.Inconclusive, admission("stage", "worker", "Inconclusive", unknown))
-	send(t, url, finding.ExceptionUsed, admission("stage", "legacy", "Excepted", unsigned))
+	legacy := admission("stage", "legacy", "Excepted", unsigned)
+	legacy.User = "system:serviceaccount:kube-system:replicaset-controller"
+	send(t, url, finding.ExceptionUsed, legacy)
 	send(t, url, finding.ConfigRejected, finding.Config{Errors: []string{"policy[3].validator: no validator named \"alcie\""}})
 	send(t, url, finding.Detected, web)
 }
@@ -244,7 +247,7 @@ func TestFindingsAppearAsTheyCome(t *testing.T) {
 	becomes(p, shown, "7 of 7 findings")
 	becomes(p, counts, map[string]int{"Denied": 1, "Detected": 1, "Inconclusive": 1, "Excepted": 1, "Trusted": 1, "Other": 2})
 	becomes(p, `[...document.querySelectorAll('.count > [aria-hidden]')].map((e) => e.textContent)`, []string{"×2"})
-	for _, want := range []string{"admission.detected", "prod · Deployment", "alice@example.com", "registry.example.com/team/web:v2 and 1 more", "NoSignature 1 of 2 images would"} {
+	for _, want := range []string{"admission.detected", "prod · Deployment", "alice@example.com", "registry.example.com/team/web:v2 and 1 more", "NoSignature no signature is attached"} {
 		if got := value[string](p, `document.querySelector('.finding').innerText`); !strings.Contains(got, want) {
 			t.Errorf("there is no %q in %q", want, got)
 		}
@@ -253,10 +256,14 @@ func TestFindingsAppearAsTheyCome(t *testing.T) {
 		t.Error(got)
 	}
 
+	if got := value[string](p, `document.querySelectorAll('.finding')[2].querySelector('.user').innerText`); got != "replicaset-controller\nkube-system · ServiceAccount" {
+		t.Error(got)
+	}
+
 	// With the keyboard.
 	p.run(focus(".toggle"), chromedp.KeyEvent(kb.Enter))
 	becomes(p, `document.querySelector('.details').checkVisibility()`, true)
-	for _, want := range []string{"no signature is attached to sha256:5e1f…", "registry.example.com/team/proxy:v1", trusted.Digest, "release@example.com", "policy[0] registry.example.com/team/*:*", "CREATE by /validate", "7f3a9c", "2 times, first at"} {
+	for _, want := range []string{"no signature is attached to sha256:5e1f…", "registry.example.com/team/proxy:v1", trusted.Digest, "release@example.com", "policy[0] registry.example.com/team/*:*", "CREATE by /validate", "useralice@example.com", "7f3a9c", "2 times, first at"} {
 		if got := value[string](p, `document.querySelector('.details').textContent.toLowerCase()`); !strings.Contains(got, strings.ToLower(want)) {
 			t.Errorf("there is no %q in %q", want, got)
 		}

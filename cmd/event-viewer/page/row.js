@@ -48,7 +48,7 @@ export class Row {
     this.toggle.setAttribute('aria-label', brief(`Details of ${finding.kind} ${finding.name}`));
     this.upper.replaceChildren(
       make('td', null, this.toggle), make('td', null, time(finding.time)), make('td', null, ...outcome(finding)),
-      make('td', null, ...workload(finding)), make('td', { className: 'user' }, brief(finding.user)), make('td', null, ...summary(finding)),
+      make('td', null, ...workload(finding)), make('td', { className: 'user' }, ...user(finding)), make('td', null, ...summary(finding)),
     );
     if (focused) this.toggle.focus();
     this.expand(this.open);
@@ -106,6 +106,13 @@ function* workload({ name, namespace, kind }) {
   yield make('div', { className: 'muted' }, brief([namespace, kind].filter(Boolean).join(' · ')));
 }
 
+function* user({ user: name }) {
+  const [, namespace, account] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name) ?? [];
+  yield brief(account ?? name);
+  if (account) yield make('div', { className: 'muted' }, brief(`${namespace} · ServiceAccount`));
+}
+
+// summary says the least: what is said of the first image, before what is said of all.
 function* summary({ images, more, message, data, event }) {
   if (images.length > 0) {
     const others = images.length + more - 1;
@@ -113,7 +120,7 @@ function* summary({ images, more, message, data, event }) {
     if (others > 0) yield make('span', { className: 'muted' }, ` and ${others} more`);
   }
   const reason = text(images.length > 0 ? images[0].reason ?? data.reason : '');
-  const said = message || text(images[0]?.message) || (images.length === 0 ? inline(data) || text(event.data) : '');
+  const said = text(images[0]?.message) || message || (images.length === 0 ? inline(data) || text(event.data) : '');
   if (reason || said) {
     yield make('div', { className: 'message' }, reason && make('b', null, `${brief(reason)} `), brief(said));
   }
@@ -130,6 +137,7 @@ function* details({ images, more, message, data, event, first, count }) {
   const request = data.request ?? {};
   yield facts(images.length === 0 ? [] : [
     ['Operation', [request.operation, request.webhook].map(text).filter(Boolean).join(' by ')],
+    ['User', data.user],
     ['Let in', { true: 'yes', false: 'no' }[data.allowed] ?? ''],
     ['Owner', data.workload?.owner],
     ['Policy revision', data.policyRevision],
