@@ -250,7 +250,7 @@ func TestWhoWatchesDoesNotKeepTheViewerFromEnding(t *testing.T) {
 	post(t, url, "1")
 	w := watch(t, url+"/events")
 	w.upTo("1")
-	v.close()
+	v.stop()
 	for {
 		if _, ok := w.next(); !ok {
 			break
