@@ -13,6 +13,8 @@ source "$hack/cluster/process.sh"
 # shellcheck source-path=SCRIPTDIR
 source "$hack/cluster/controlplane.sh"
 # shellcheck source-path=SCRIPTDIR
+source "$hack/cluster/packages.sh"
+# shellcheck source-path=SCRIPTDIR
 source "$hack/cluster/node.sh"
 # shellcheck source-path=SCRIPTDIR
 source "$hack/cluster/nodeconfig.sh"

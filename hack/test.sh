@@ -4,7 +4,11 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 hack=$root/hack
-steps=(lint unit fuzz bench demo node integration)
+steps=(lint unit viewer fuzz bench demo node integration)
+# shellcheck source-path=SCRIPTDIR source=cluster/report.sh
+source "$hack/cluster/report.sh"
+# shellcheck source-path=SCRIPTDIR source=cluster/packages.sh
+source "$hack/cluster/packages.sh"
 # A cluster of its own, so that one that is up for development is left alone.
 export CONNAISSEUR_CLUSTER_DIR=${CONNAISSEUR_TEST_DIR:-${TMPDIR:-/tmp}/connaisseur-test-$UID}
 export CONNAISSEUR_API_PORT=${CONNAISSEUR_API_PORT:-16443}
@@ -18,6 +22,8 @@ usage: hack/test.sh [STEP…]
 Without a step, all of them:
   lint          golangci-lint
   unit          go test, with the race detector where there is a C compiler
+  viewer        the event viewer's page in Chromium, where there is one or this is
+                root on Debian
   fuzz          each fuzz test with ${FUZZTIME:-10000x} inputs (FUZZTIME)
   bench         each benchmark once, so that they keep working
   demo          hack/demo.sh, the webhook as a process of this machine
@@ -31,12 +37,12 @@ of an hour.
 USAGE
 }
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+title() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 # race prints -race where the race detector can be built.
 race() { if [[ $(go env CGO_ENABLED) == 1 ]] && command -v "$(go env CC)" >/dev/null; then echo -race; fi; }
 
-can_have_node() { ((EUID == 0)) && [[ -f /etc/debian_version ]]; }
+root_on_debian() { ((EUID == 0)) && [[ -f /etc/debian_version ]]; }
 
 step_lint() {
   local lint
@@ -48,6 +54,15 @@ step_lint() {
 step_unit() {
   # shellcheck disable=SC2046 # no flag where there is none
   go test $(race) ./...
+}
+
+step_viewer() {
+  if ! command -v chromium >/dev/null; then
+    root_on_debian || { echo "no Chromium: install it, or be root on Debian" && return; }
+    step "installing chromium (about half a minute)" install_packages chromium
+  fi
+  # shellcheck disable=SC2046 # no flag where there is none
+  go test $(race) -tags browser ./cmd/event-viewer
 }
 
 # A number of inputs, as a duration now and then ends in "context deadline exceeded"
@@ -72,7 +87,7 @@ step_bench() { go test -run '^$' -bench . -benchtime 1x ./test/bench/... ./pkg/.
 step_demo() { "$hack/demo.sh"; }
 
 step_node() {
-  if can_have_node; then
+  if root_on_debian; then
     "$hack/demo.sh" --node
   else
     echo "no node: that needs root on Debian"
@@ -116,7 +131,7 @@ main() {
   done
   cd "$root"
   for step in "${chosen[@]}"; do
-    say "$step"
+    title "$step"
     started=$SECONDS
     # In a process of its own, for the sake of its traps.
     (set -euo pipefail && "step_$step")

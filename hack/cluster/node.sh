@@ -64,13 +64,6 @@ cni_plugins() {
   done
 }
 
-install_packages() {
-  command -v apt-get >/dev/null || { echo "not a Debian: install $* yourself"; return 1; }
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update
-  apt-get install -y --no-install-recommends "$@"
-}
-
 prepare_node() {
   local name folder
   for name in "${node_sysctls[@]}"; do
