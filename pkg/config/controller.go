@@ -48,6 +48,7 @@ type watcher struct {
 	events      record.EventRecorder
 	findings    *finding.Emitter
 	ends        ends
+	expiries    expiries
 	logger      *zap.SugaredLogger
 	restored    bool                   // what was kept has been looked at
 	recalled    string                 // the version of the ConfigMap that was recalled last
@@ -76,6 +77,7 @@ func NewController(store *Store, material Material, instruments *observability.I
 			logger:      logger,
 		}
 		store.OnChange(func(c Change) { w.report(ctx, c) })
+		go w.expiries.run(ctx, findings)
 		impl := controller.NewContext(ctx, w, controller.ControllerOptions{WorkQueueName: "Configuration", Logger: logger, Concurrency: 1})
 		offer := controller.HandleAll(func(any) { impl.EnqueueKey(everything) })
 		_, _ = configMaps.Informer().AddEventHandler(offer) // fails for a stopped informer only
@@ -185,6 +187,7 @@ func (w *watcher) report(ctx context.Context, c Change) {
 	w.instruments.Reload(ctx, result, revision, c.Duration)
 	if c.Snapshot != nil && len(c.Errors) == 0 {
 		w.instruments.InForce(c.Expiries, c.Hosts)
+		w.expiries.inForce.Store(&c.Expiries)
 		w.ends.watch(c.Snapshot, time.Now(), w.ended)
 	}
 	if len(c.Insecure) > 0 {

@@ -31,10 +31,10 @@ type Exception struct {
 
 // Trust is the data of an event about trust material that expires.
 type Trust struct {
-	// Name is where the configuration has it.
-	Name string `json:"name"`
-	// Subject is what a certificate is of.
-	Subject string    `json:"subject,omitempty"`
-	Expires time.Time `json:"expires"`
-	Expired bool      `json:"expired"`
+	// Validator is the validator that has it.
+	Validator string `json:"validator"`
+	// TrustRoot is its trust root, or the key of the validator that it is from.
+	TrustRoot string    `json:"trustRoot"`
+	Expires   time.Time `json:"expires"`
+	Expired   bool      `json:"expired"`
 }

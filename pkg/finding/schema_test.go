@@ -55,7 +55,7 @@ func emitted(t *testing.T) map[finding.Type][]byte {
 	b.Tell(finding.ConfigApplied, "config-policy", "abc", config)
 	b.Tell(finding.ConfigRejected, "config-policy", "abc", config)
 	b.Tell(finding.ExceptionEnded, "config-policy", "abc", finding.Exception{})
-	b.Tell(finding.TrustExpiring, "config-policy", "abc", finding.Trust{Subject: "CN=x"})
+	b.Tell(finding.TrustExpiring, "config-policy", "abc", finding.Trust{})
 	b.Close(t.Context())
 	events := map[finding.Type][]byte{}
 	for _, e := range r.got {
