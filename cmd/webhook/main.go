@@ -5,6 +5,7 @@ import (
 	"context"
 	"log"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
@@ -21,6 +22,7 @@ import (
 	"knative.dev/pkg/system"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/admission"
+	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
@@ -89,13 +91,18 @@ func main() {
 				Cluster: config.ClusterID(ctx, others), Namespace: system.Namespace(), Service: env.ServiceName, Bound: bound,
 				Instruments: instruments, Logger: logging.FromContext(ctx).Desugar().Named("findings"),
 			})
+			alerts := alert.New(alert.Options{
+				Cluster: config.ClusterID(ctx, others), Namespace: system.Namespace(), Service: env.ServiceName, Instruments: instruments,
+				ConfigMaps: others.CoreV1().ConfigMaps(system.Namespace()), Logger: logging.FromContext(ctx).Desugar().Named("alerts"),
+			})
 			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
 			store.OnChange(func(c config.Change) {
+				alerts.Apply(c.Alerts)
 				if c.Snapshot != nil && c.Snapshot.Features.ChildApproval() != feature.NoChildren {
 					owners.Start(ctx)
 				}
 			})
-			go serve(ctx, env, store, owners, material, findings, instruments, served)
+			go serve(ctx, env, store, owners, material, findings, alerts, instruments, served)
 			return config.NewController(store, material, instruments, findings)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
@@ -108,15 +115,15 @@ func main() {
 }
 
 // serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, findings *finding.Emitter, instruments *observability.Instruments, served chan<- struct{}) {
+func serve(ctx context.Context, env environment, store *config.Store, owners verify.Owners, material *remote.Refresher, findings *finding.Emitter, alerts *alert.Alerter, instruments *observability.Instruments, served chan<- struct{}) {
 	defer close(served)
 	defer material.Close()
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
 	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate},
-		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).WithFindings(findings, nil),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
+		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).WithFindings(findings, alerts),
+		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, alerts),
 		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
 	)
 	if err != nil {
@@ -134,5 +141,8 @@ func serve(ctx context.Context, env environment, store *config.Store, owners ver
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.DrainFindings)
 	defer cancel()
+	var all sync.WaitGroup
+	all.Go(func() { alerts.Close(drain) })
 	findings.Close(drain)
+	all.Wait()
 }

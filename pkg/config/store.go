@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
@@ -25,6 +26,8 @@ type Change struct {
 	Insecure strict.Errors
 	// Findings is where findings go; that of what is in force.
 	Findings finding.Settings
+	// Alerts is whom alerts are sent to; that of what is in force.
+	Alerts alert.Settings
 	// Restored tells that what is in force was kept from before a restart.
 	Restored bool
 	// Duration is how long the building took.
@@ -47,6 +50,7 @@ type Store struct {
 	good      Objects    // what current was built from
 	goodReads map[string]string
 	findings  finding.Settings
+	alerts    alert.Settings
 	reads     map[string]string // of the newest configuration that was offered
 	attempted string            // identifies it
 }
@@ -107,7 +111,7 @@ func (s *Store) Offer(o Objects) {
 	if len(built.Errors) == 0 {
 		change.Insecure = built.Insecure
 	}
-	change.Findings = s.findings
+	change.Findings, change.Alerts = s.findings, s.alerts
 	s.notify(change)
 }
 
@@ -125,7 +129,7 @@ func (s *Store) Restore(o Objects) {
 		return // it says nothing about the configuration that somebody edits
 	}
 	s.take(o, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Insecure: built.Insecure, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Insecure: built.Insecure, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
 }
 
 // Renew builds the configuration in force again if trust material has changed
@@ -142,11 +146,12 @@ func (s *Store) Renew() {
 		return // what is in force is better than nothing
 	}
 	s.take(s.good, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Duration: time.Since(start), Objects: s.good, reads: built.reads})
 }
 
 func (s *Store) take(o Objects, built Built) {
-	s.good, s.goodReads, s.findings = o, built.reads, built.Findings
+	s.good, s.goodReads = o, built.reads
+	s.findings, s.alerts = built.Findings, built.Alerts
 	s.current.Store(built.Snapshot)
 }
 

@@ -46,7 +46,7 @@ func New(provider metric.MeterProvider) (*Instruments, error) {
 		reloadDuration:    m.duration("connaisseur.config.reload.duration", "Time to build a configuration."),
 		refreshes:         m.counter("connaisseur.trust.refreshes", "{refresh}", "Fetches of trust material from outside of the cluster, by source and whether it changed, did not, or failed."),
 		materialAge:       m.seconds("connaisseur.trust.material.age", "Time since the oldest trust material in use of each source was fetched."),
-		sinkEvents:        m.counter("connaisseur.sink.events", "{event}", "Events for each sink, by whether they were delivered, retried, dropped or have failed."),
+		sinkEvents:        m.counter("connaisseur.sink.events", "{event}", "Events for each sink, by whether they were delivered, retried, dropped, skipped or have failed."),
 		sinkQueue:         m.gauge("connaisseur.sink.queue.depth", "{event}", "Events that wait for each sink."),
 	}
 	return i, m.err()
