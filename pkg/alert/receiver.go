@@ -65,6 +65,29 @@ type Settings struct {
 	Admit, Reject []Receiver
 }
 
+// Names are those of all receivers.
+func (s Settings) Names() (names []string) {
+	for _, r := range slices.Concat(s.Admit, s.Reject) {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// Find finds a receiver by its name, and tells whether it is told of what is let in.
+func (s Settings) Find(name string) (r *Receiver, admits, ok bool) {
+	for i := range s.Admit {
+		if s.Admit[i].Name == name {
+			return &s.Admit[i], true, true
+		}
+	}
+	for i := range s.Reject {
+		if s.Reject[i].Name == name {
+			return &s.Reject[i], false, true
+		}
+	}
+	return nil, false, false
+}
+
 // Parse reads a receiver. Secrets and templates come from source; one that is not
 // there yet is a warning, and nothing is sent until it is. The receiver has a name
 // only if the configuration gives one.
@@ -219,8 +242,12 @@ func (p *parser) header(c config) http.Header {
 
 // set sets a header. Its value, or what follows the first word, may be in a Secret.
 func (p *parser) set(header http.Header, key, name, value string) {
-	if !headerName.MatchString(name) || slices.Contains(reserved, http.CanonicalHeaderKey(name)) {
-		p.errs.Add(p.Key(key), "%.100q is no header that can be set", name)
+	switch {
+	case !headerName.MatchString(name):
+		p.errs.Add(p.Key(key), "has a name that no header can have") // which may be secret
+		return
+	case slices.Contains(reserved, http.CanonicalHeaderKey(name)):
+		p.errs.Add(p.Key(key), "%s cannot be set", name)
 		return
 	}
 	begin := strings.Index(value, "k8s://")
@@ -263,6 +290,10 @@ func (r *Receiver) payload(cluster string, v values) ([]byte, error) {
 	}
 	return json.Marshal(document)
 }
+
+// Missing says why nothing can be sent, if a Secret or ConfigMap is not there or holds
+// something wrong.
+func (r *Receiver) Missing() error { return r.missing }
 
 // Post sends a payload, and gives what is answered. Neither the URL nor headers are
 // in the error, which is as a finding.Sink's.

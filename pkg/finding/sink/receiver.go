@@ -75,9 +75,5 @@ func (c *Client) Post(ctx context.Context, url string, header http.Header, body 
 // Close ends connections.
 func (c *Client) Close() { c.client.CloseIdleConnections() }
 
-// Refused tells whether an error is the receiver's answer, and which status it has.
-func Refused(err error) (status int, ok bool) {
-	var r refused
-	ok = errors.As(err, &r)
-	return r.status, ok
-}
+// Refused tells whether an error is the receiver's answer.
+func Refused(err error) bool { return errors.As(err, new(refused)) }
