@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,9 +41,12 @@ type Template struct {
 
 // named is the shipped template of that name.
 func named(name string) (*Template, error) {
-	text, err := shipped.ReadFile(path.Join("templates", name+".json"))
-	if err != nil {
+	if !slices.Contains(Templates(), name) {
 		return nil, fmt.Errorf("%q is no template%s; one of your own is configmap://NAME/KEY", name, strict.Suggest(name, Templates()))
+	}
+	text, err := shipped.ReadFile("templates/" + name + ".json")
+	if err != nil {
+		return nil, err
 	}
 	return ParseTemplate(text, escapes[name])
 }
