@@ -25,9 +25,10 @@ const (
 	trustRootsName = "config-trust-roots"
 	featuresName   = "config-features"
 	workloadsName  = "config-workloads"
+	alertingName   = "config-alerting"
 )
 
-var configMaps = []string{trustRootsName, featuresName, workloadsName, policyName}
+var configMaps = []string{trustRootsName, featuresName, workloadsName, alertingName, policyName}
 
 // configuration is what the ConfigMaps hold.
 type configuration map[string]map[string]string
@@ -68,6 +69,7 @@ func baseConfiguration() configuration {
 		trustRootsName: {"ours.pub": string(registrytest.PublicPEM(registrytest.Panics, ours))},
 		featuresName:   {},
 		workloadsName:  {},
+		alertingName:   {},
 		policyName: {
 			"validators": baseValidators,
 			"policy":     baseRules,
