@@ -50,6 +50,7 @@ func (h *Handler) tell(ctx context.Context, d *decision) {
 	a := d.finding(h.path, h.engine.Now())
 	if h.alerts != nil {
 		if err := h.alerts.Send(ctx, a); err != nil && d.response.Allowed {
+			d.detects = false // which is about images, and this is not
 			d.fail(validator.Errorf(validator.AlertNotSent, "%v", err), "somebody must be told when this is admitted, and could not be: %v", err)
 			a = d.finding(h.path, h.engine.Now())
 			_ = h.alerts.Send(ctx, a) // of a denial; nobody waits for that

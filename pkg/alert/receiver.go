@@ -107,8 +107,8 @@ func Parse(o strict.Object, source trust.Source) (r Receiver, warnings, errs str
 		p.warnings.Add(o.Key("priority"), "is %d, but Opsgenie knows 1 to 5 only, and refuses others", c.Priority)
 	}
 	r.identity = p.reader.Identity(fmt.Sprintf("%#v", c)) // fmt sorts maps
-	missing, warned, bad := p.reader.Problems()
-	r.missing = cmp.Or(missing, p.unusable)
+	r.missing = cmp.Or(p.reader.Missing(), p.unusable)
+	warned, bad := p.reader.Problems()
 	p.warnings, p.errs = append(p.warnings, warned...), append(p.errs, bad...)
 	if r.template != nil {
 		p.check(&r)

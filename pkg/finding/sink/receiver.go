@@ -49,11 +49,11 @@ func (r *Reader) Identity(more ...any) string {
 	return hex.EncodeToString(r.r.identity.Sum(nil))
 }
 
-// Problems are what is missing, without which nothing can be sent, what is probably
-// not meant, and what is wrong.
-func (r *Reader) Problems() (missing error, warnings, errs strict.Errors) {
-	return r.r.missing, r.r.warnings, r.r.errs
-}
+// Missing is what is not there yet, without which nothing can be sent.
+func (r *Reader) Missing() error { return r.r.missing }
+
+// Problems are what is probably not meant, and what is wrong.
+func (r *Reader) Problems() (warnings, errs strict.Errors) { return r.r.warnings, r.r.errs }
 
 // Client posts documents by HTTP.
 type Client struct{ client *http.Client }
