@@ -255,7 +255,7 @@ func (p *parser) set(header http.Header, key, name, value string) {
 	case begin >= 0:
 		value = value[:begin] + p.reader.Secret(key, value[begin:])
 	case secretHeader.MatchString(name):
-		p.warnings.Add(p.Key(key), "is a secret; put it into a Secret and write k8s://NAMESPACE/SECRET/KEY, or a word and that")
+		p.warnings.Add(p.Key(key), "is a secret; put it, or its last word, into a Secret and write k8s://NAMESPACE/SECRET/KEY instead")
 	}
 	if !headerValue.MatchString(value) {
 		p.wrong(key, begin >= 0, "has characters that a header cannot have")

@@ -72,7 +72,11 @@ func (m *migration) takeReceiver(r *receiver, item any) {
 	if name != "" && !slices.Contains(alert.Templates(), name) {
 		own := "configmap://" + ownTemplates + "/" + name + ".json"
 		r.fields["template"] = own
-		m.lost(r.path+".template", "%s.json is not in this file: put it into the ConfigMap %s; nothing can be sent until then", name, ownTemplates)
+		until := "nothing can be sent until then"
+		if r.fields[required] == true {
+			until += ", and what it must be told of is denied"
+		}
+		m.lost(r.path+".template", "%s.json is not in this file: put it into the ConfigMap %s; %s", name, ownTemplates, until)
 	}
 	m.receivers = append(m.receivers, r)
 }

@@ -110,7 +110,7 @@ alerting:
 			},
 			want: []string{
 				"lost: alerting.admitRequest.receivers[1].color: is unknown to Connaisseur 3",
-				"lost: alerting.rejectRequest.receivers[0].template: ecs.json is not in this file…connaisseur-alert-templates",
+				"lost: alerting.rejectRequest.receivers[0].template: ecs.json is not in this file…connaisseur-alert-templates…is denied",
 				"lost: alerting.rejectRequest.receivers[2].receiverUrl: placeholder",
 				"lost: alerting.rejectRequest.receivers[2]: is left out, and requests are no longer denied…failIfAlertSendingFails",
 				"lost: alerting.rejectRequest.receivers[3]: must be a mapping",
