@@ -111,3 +111,16 @@ func TestTemplatesArePartOfTheRevision(t *testing.T) {
 		revisions = append(revisions, built.Snapshot.Revision)
 	}
 }
+
+// What replicas write for one another is no configuration.
+func TestWhatReplicasTellOneAnotherIsNotReviewed(t *testing.T) {
+	t.Parallel()
+	broken := objects(policyOf("[", ""))
+	rejections, warnings := config.Review(builder(), broken, configMap(alert.ToldName, entries{"told.json": "["}))
+	if len(rejections) > 0 || len(warnings) > 0 {
+		t.Errorf("%v %v", rejections, warnings)
+	}
+	if _, warnings = config.Review(builder(), broken, configMap("other", entries{})); len(warnings) == 0 {
+		t.Error("nothing is said of a broken configuration")
+	}
+}
