@@ -91,7 +91,7 @@ cluster of your kubeconfig.`,
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.AddCommand(c.verify(), c.admit(), c.explain(), c.lint(), c.migrate(), c.rootKey(), c.forgetVersions(), c.version())
+	root.AddCommand(c.verify(), c.admit(), c.explain(), c.lint(), c.alert(), c.migrate(), c.rootKey(), c.forgetVersions(), c.version())
 	return root
 }
 

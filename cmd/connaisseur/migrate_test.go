@@ -38,7 +38,7 @@ func TestMigrate(t *testing.T) {
 	}{
 		"everything":           {file: migratable, out: []string{"kind: ConfigMap\n", "  name: config-policy\n  namespace: connaisseur\n", "    - name: deny\n"}},
 		"another namespace":    {file: migratable, args: []string{"--system-namespace", "other"}, out: []string{"  namespace: other\n"}},
-		"with a loss":          {file: lossy, code: exitDenied, out: []string{"    - name: deny\n"}, err: []string{"lost: alerting.admitRequest.receivers[0]: "}},
+		"with a loss":          {file: lossy, code: exitDenied, out: []string{"    - name: deny\n"}, err: []string{"lost: alerting.admitRequest.receivers[0].receiverUrl: is missing: the receiver is left out"}},
 		"control characters":   {file: `{"a\u001b[2J": 1, policy: []}`, code: exitDenied, out: []string{"policy: |\n"}, err: []string{"lost: a\uFFFD[2J: is unknown"}},
 		"what is none":         {file: "a: b", code: exitError, err: []string{"values.yaml cannot be migrated: it is neither a values file"}},
 		"what is no YAML":      {file: "a: [", code: exitError, err: []string{"error: is not valid YAML"}},

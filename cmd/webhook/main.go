@@ -9,7 +9,6 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 	"go.opentelemetry.io/otel"
-	"go.uber.org/zap"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"knative.dev/pkg/configmap"
@@ -21,6 +20,7 @@ import (
 	"knative.dev/pkg/system"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/admission"
+	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
@@ -29,7 +29,6 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/owner"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust/remote"
-	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
 // environment is what a deployment sets. Everything else is in ConfigMaps.
@@ -97,17 +96,26 @@ func main() {
 	store := config.NewStore(config.NewBuilder(results).WithInstruments(instruments).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
+			id := config.ClusterID(ctx, others)
 			findings := finding.NewEmitter(finding.Options{
-				Cluster: config.ClusterID(ctx, others), Namespace: system.Namespace(), Service: env.ServiceName, Bound: bound,
+				Cluster: id, Namespace: system.Namespace(), Service: env.ServiceName, Bound: bound,
 				Instruments: instruments, Logger: logging.FromContext(ctx).Desugar().Named("findings"),
+			})
+			alerts := alert.New(alert.Options{
+				Cluster: id, Namespace: system.Namespace(), Service: env.ServiceName, Instruments: instruments,
+				ConfigMaps: others.CoreV1().ConfigMaps(system.Namespace()), Logger: logging.FromContext(ctx).Desugar().Named("alerts"),
 			})
 			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
 			store.OnChange(func(c config.Change) {
+				alerts.Apply(c.Alerts)
 				if c.Snapshot != nil && c.Snapshot.Features.ChildApproval() != feature.NoChildren {
 					owners.Start(ctx)
 				}
 			})
-			go serve(ctx, env, store, admission.NewWorkloadEvents(events), owners, material, findings, instruments, served)
+			go func() {
+				defer close(served)
+				webhook{env, store, owners, material, admission.NewWorkloadEvents(events), findings, alerts, instruments}.serve(ctx)
+			}()
 			return config.NewController(store, material, instruments, findings)(ctx, cmw)
 		},
 		admission.NewRotationController(env.certificate()),
@@ -117,34 +125,4 @@ func main() {
 	)
 	<-served
 	runtime.KeepAlive(ballast)
-}
-
-// serve answers admission requests and probes until ctx ends.
-func serve(ctx context.Context, env environment, store *config.Store, events *admission.WorkloadEvents, owners verify.Owners, material *remote.Refresher, findings *finding.Emitter, instruments *observability.Instruments, served chan<- struct{}) {
-	defer close(served)
-	defer material.Close()
-	logger := logging.FromContext(ctx)
-	engine := verify.Engine{Now: time.Now, Owners: owners}
-	certificate := admission.CertificateSource(admission.SecretOf(ctx, env.SecretName))
-	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: env.Port, GracePeriod: env.GracePeriod, Certificate: certificate, Tracer: otel.GetTracerProvider()},
-		admission.NewMutating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithWorkloadEvents(events).WithFindings(findings, nil),
-		admission.NewValidating(engine, store.Snapshot, instruments, logger.Desugar()).Patient().WithWorkloadEvents(events).WithEvents(config.NewRecorder(ctx), system.Namespace()).WithFindings(findings, nil),
-		admission.NewConfig(config.NewReviewer(ctx, material), logger.Desugar()),
-	)
-	if err != nil {
-		logger.Fatalw("The webhook cannot be set up", zap.Error(err))
-	}
-	probes := injection.AddReadiness(ctx, admission.Readiness(ctx, certificate, store.Snapshot, store.Problem))
-	probes = injection.AddLiveness(probes, admission.Liveness)
-	go func() {
-		if err := injection.ServeHealthProbes(probes, env.HealthPort); err != nil {
-			logger.Fatalw("Probes cannot be answered", zap.Error(err))
-		}
-	}()
-	if err := server.Run(ctx); err != nil {
-		logger.Fatalw("The webhook failed", zap.Error(err))
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.DrainFindings)
-	defer cancel()
-	findings.Close(drain)
 }

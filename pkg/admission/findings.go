@@ -19,6 +19,8 @@ type Findings interface {
 // Alerts tells people what was decided. Send returns before ctx ends; an error
 // denies the request, since somebody must know of it and could not be told.
 type Alerts interface {
+	// Active tells whether there is anybody to tell.
+	Active() bool
 	Send(ctx context.Context, a *finding.Admission) error
 }
 
@@ -45,7 +47,7 @@ var findingTypes = map[string]finding.Type{
 // tell tells of the decision, and denies if that is a condition.
 func (h *Handler) tell(ctx context.Context, d *decision) {
 	switch {
-	case (h.findings == nil || !h.findings.Active()) && h.alerts == nil,
+	case (h.findings == nil || !h.findings.Active()) && (h.alerts == nil || !h.alerts.Active()),
 		d.request.DryRun != nil && *d.request.DryRun,
 		h.mutates && d.response.Allowed,
 		d.response.Allowed && d.err == nil && (d.verdict == nil || len(d.verdict.Workload.Images) == 0): // there was nothing to decide
@@ -54,8 +56,10 @@ func (h *Handler) tell(ctx context.Context, d *decision) {
 	a := d.finding(h.path, h.engine.Now())
 	if h.alerts != nil {
 		if err := h.alerts.Send(ctx, a); err != nil && d.response.Allowed {
+			d.lenient = "" // which is about images, and this is not
 			d.fail(validator.Errorf(validator.AlertNotSent, "%v", err), "somebody must be told when this is admitted, and could not be: %v", err)
 			a = d.finding(h.path, h.engine.Now())
+			_ = h.alerts.Send(ctx, a) // of a denial; nobody waits for that
 		}
 	}
 	if h.findings != nil {

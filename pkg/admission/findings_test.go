@@ -196,6 +196,8 @@ func TestAWeakSignatureIsADetection(t *testing.T) {
 // deaf is an alert that reaches nobody.
 type deaf struct{}
 
+func (deaf) Active() bool { return true }
+
 func (deaf) Send(context.Context, *finding.Admission) error { return errors.New("nobody listens") }
 
 func TestAnAlertThatMustBeSentDecides(t *testing.T) {
@@ -211,8 +213,9 @@ func TestAnAlertThatMustBeSentDecides(t *testing.T) {
 	}
 	// What is denied anyway is denied for its own reason.
 	wantDenied(t, w.mutating().WithFindings(f, deaf{}).Admit(t.Context(), create(pod, podSpec(w.unsigned.String()))), "NoSignature")
+	// Detection is about images.
 	w.setting(func(s *verify.Snapshot) { s.Features.DetectionMode = true })
-	wantAllowed(t, w.validating().WithFindings(f, deaf{}).Admit(t.Context(), create(pod, podSpec(w.signed.Pinned()))))
+	wantDenied(t, w.validating().WithFindings(f, deaf{}).Admit(t.Context(), create(pod, podSpec(w.signed.Pinned()))), "AlertNotSent")
 }
 
 // The outcomes that sinks can filter by are those that there are.

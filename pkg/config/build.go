@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
@@ -95,6 +96,8 @@ type Built struct {
 	Expiries []observability.Expiry
 	// Hosts are the registries that the configuration names.
 	Hosts []string
+	// Alerts is whom alerts are sent to.
+	Alerts alert.Settings
 	// Rules is what was written about each rule, in the policy's order, for
 	// explanations.
 	Rules []RuleText
@@ -141,8 +144,8 @@ func (b *Builder) Build(o Objects) Built {
 	kinds, errs := parseWorkloads(o)
 	built.Errors = append(built.Errors, errs...)
 	// What it refers to is noted apart: that it is not there is no matter of trust.
-	alerts := &recorder{Source: o, reads: map[string]string{}}
-	findings, unsent, errs := parseAlerting(o, alerts)
+	told := &recorder{Source: o, reads: map[string]string{}}
+	alerting, unsent, errs := parseAlerting(o, told)
 	built.Errors = append(built.Errors, errs...)
 	now := time.Now
 	if b.now != nil {
@@ -152,8 +155,8 @@ func (b *Builder) Build(o Objects) Built {
 	built.Insecure = append(insecurities(doc, features), weak...)
 	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable(), unsent)
 	built.Rules = ruleTexts(doc)
-	built.Findings = findings
-	maps.Copy(source.reads, alerts.reads)
+	built.Findings, built.Alerts = alerting.findings, alerting.alerts
+	maps.Copy(source.reads, told.reads)
 	if len(built.Errors) > 0 {
 		return built
 	}

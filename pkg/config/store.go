@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
@@ -29,6 +30,8 @@ type Change struct {
 	// Expiries and Hosts are those of what has come into force; empty if nothing has.
 	Expiries []observability.Expiry
 	Hosts    []string
+	// Alerts is whom alerts are sent to; that of what is in force.
+	Alerts alert.Settings
 	// Restored tells that what is in force was kept from before a restart.
 	Restored bool
 	// Duration is how long the building took.
@@ -51,6 +54,7 @@ type Store struct {
 	good      Objects    // what current was built from
 	goodReads map[string]string
 	findings  finding.Settings
+	alerts    alert.Settings
 	reads     map[string]string // of the newest configuration that was offered
 	attempted string            // identifies it
 }
@@ -111,7 +115,7 @@ func (s *Store) Offer(o Objects) {
 	if len(built.Errors) == 0 {
 		change.Insecure, change.Expiries, change.Hosts = built.Insecure, built.Expiries, built.Hosts
 	}
-	change.Findings = s.findings
+	change.Findings, change.Alerts = s.findings, s.alerts
 	s.notify(change)
 }
 
@@ -129,7 +133,7 @@ func (s *Store) Restore(o Objects) {
 		return // it says nothing about the configuration that somebody edits
 	}
 	s.take(o, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Insecure: built.Insecure, Expiries: built.Expiries, Hosts: built.Hosts, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Insecure: built.Insecure, Expiries: built.Expiries, Hosts: built.Hosts, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
 }
 
 // Renew builds the configuration in force again if trust material has changed
@@ -146,14 +150,15 @@ func (s *Store) Renew() {
 		return // what is in force is better than nothing
 	}
 	s.take(s.good, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads})
 }
 
 func (s *Store) take(o Objects, built Built) {
 	if before := s.current.Load(); before != nil {
 		built.Snapshot.Settling = before.Settling.After(before.Workloads, built.Snapshot.Workloads, time.Now())
 	}
-	s.good, s.goodReads, s.findings = o, built.reads, built.Findings
+	s.good, s.goodReads = o, built.reads
+	s.findings, s.alerts = built.Findings, built.Alerts
 	s.current.Store(built.Snapshot)
 }
 

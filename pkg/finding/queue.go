@@ -2,6 +2,7 @@ package finding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -170,8 +171,12 @@ func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) {
 	pause := q.timing.first
 	for {
 		err := q.attempt(ctx, batch)
-		if err == nil {
+		switch {
+		case err == nil:
 			q.count(observability.SinkDelivered, len(batch))
+			return
+		case errors.Is(err, ErrSkipped):
+			q.count(observability.SinkSkipped, len(batch))
 			return
 		}
 		// Each waits for a different time, so that replicas do not come all at once.

@@ -11,8 +11,8 @@ import (
 // Sink is where events go. Its methods are not called at the same time.
 type Sink interface {
 	// Send delivers events, at least one and at most the Spec's Batch. An error
-	// that IsPermanent is not tried again, any other is: some events may be
-	// delivered twice, which their IDs show.
+	// that IsPermanent is not tried again, nor is ErrSkipped; any other is: some
+	// events may be delivered twice, which their IDs show.
 	Send(ctx context.Context, events []cloudevents.Event) error
 	// Close ends connections.
 	Close()
@@ -39,6 +39,9 @@ type Settings struct {
 	Cluster string
 	Sinks   []Spec
 }
+
+// ErrSkipped says that events were not sent, and need not be.
+var ErrSkipped = errors.New("skipped")
 
 // permanent is an error that comes again however often one tries.
 type permanent struct{ error }

@@ -47,29 +47,3 @@ func (m *migration) takeDeployment(f *file) {
 		m.note("kubernetes", "how the webhook is deployed is in config/, without Redis; what you have changed must be changed there again")
 	}
 }
-
-// takeAlerting reports the receivers of alerts. Their URLs and headers hold
-// secrets.
-func (m *migration) takeAlerting(f *file) {
-	if f.alerting == nil {
-		return
-	}
-	sections, ok := f.alerting.(map[string]any)
-	if !ok {
-		m.lost("alerting", "must be a mapping")
-		return
-	}
-	kept, _ := m.only(section{Path: "alerting", Fields: sections}, []string{"clusterIdentifier", "admitRequest", "rejectRequest"})
-	for _, key := range []string{"admitRequest", "rejectRequest"} {
-		fields, _ := kept[key].(map[string]any)
-		at := section{Path: "alerting." + key}.Key("receivers")
-		for i, receiver := range m.list(at, fields["receivers"]) {
-			settings, _ := receiver.(map[string]any)
-			denied := ""
-			if settings["failIfAlertSendingFails"] == true {
-				denied = ", and requests are no longer denied because that fails (failIfAlertSendingFails)"
-			}
-			m.lost(fmt.Sprintf("%s[%d]", at, i), "there are no alerts yet: nothing is sent (template %v)%s", settings["template"], denied)
-		}
-	}
-}

@@ -14,7 +14,7 @@ func FuzzMigrate(f *testing.F) {
 		"validators: [{name: default, type: cosign, host: {rekor: ':'}, auth: {username: a, password: b}, trustRoots: [{name: a, keyless: {issuerRegex: a, subject: b}}, {name: b, key: c}]}]\npolicy: [{pattern: '${A}/b@sha256:*', with: {trustRoot: '*', threshold: 0, required: [b]}}]",
 		"validators: [{name: n, type: notation, trustRoots: [{name: a, cert: b, tsCert: c}]}, {}, []]\npolicy: [{pattern: 'a//b', validator: n, with: {verifyTimestamp: always}}, {pattern: '\\'}, 1]",
 		"kind: ConfigMap\ndata: {config.yaml: 'policy: [{pattern: \"{,}\"}]'}",
-		"alerting: {admitRequest: {receivers: [{}, 1]}}\napplication: {features: {cache: {expirySeconds: x}, detectionMode: true}}",
+		"alerting: {clusterIdentifier: ' a ', admitRequest: {receivers: [{}, 1, {template: slack, receiverUrl: 'http://a', customHeaders: [b, 'c: d']}]}, rejectRequest: {receivers: [{template: '/', receiverUrl: ':'}]}}\napplication: {features: {cache: {expirySeconds: x}, detectionMode: true}}",
 	} {
 		f.Add([]byte(text))
 	}

@@ -65,4 +65,6 @@ type migration struct {
 	rules      []*rule
 	features   map[string]string // of config-features
 	logins     []login
+	cluster    string // clusterIdentifier
+	receivers  []*receiver
 }

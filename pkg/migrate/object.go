@@ -13,7 +13,7 @@ import (
 
 // result gives the objects, after a last look at whether they load.
 func (m *migration) result() (Result, error) {
-	if err := m.build().Err(); err != nil {
+	if err := m.build().Errors.Err(); err != nil {
 		return Result{}, fmt.Errorf("what came of it does not load, which is a fault of this program: %w", err)
 	}
 	configMaps, secrets := m.objects()
@@ -30,6 +30,9 @@ func (m *migration) objects() (configMaps []*corev1.ConfigMap, secrets []*corev1
 	}
 	if len(m.features) > 0 {
 		configMaps = append(configMaps, configMap(config.FeaturesName, m.namespace, m.features))
+	}
+	if data := m.alerting(); len(data) > 0 {
+		configMaps = append(configMaps, configMap(config.AlertingName, m.namespace, data))
 	}
 	for _, l := range m.logins {
 		secrets = append(secrets, &corev1.Secret{

@@ -20,15 +20,20 @@ func (m *migration) settle() {
 	for changed := true; changed; {
 		m.dropBroken()
 		changed = false
-		for _, e := range m.build() {
+		built := m.build()
+		for _, e := range built.Errors {
 			changed = m.blame(e) || changed
+		}
+		if !changed {
+			m.adviseReceivers(built.Warnings)
 		}
 	}
 }
 
-// dropBroken leaves broken trust roots out. A rule that is for all of its
+// dropBroken leaves broken receivers and trust roots out. A rule that is for all of its
 // validator's would then be content with fewer, and denies instead.
 func (m *migration) dropBroken() {
+	m.receivers = slices.DeleteFunc(m.receivers, func(r *receiver) bool { return r.broken })
 	for _, v := range m.validators {
 		whole := len(v.roots)
 		v.roots = slices.DeleteFunc(v.roots, func(r *root) bool { return r.broken })
@@ -45,8 +50,8 @@ func (m *migration) dropBroken() {
 	}
 }
 
-// build gives everything that is wrong.
-func (m *migration) build() strict.Errors {
+// build gives what comes of it, and everything that is wrong.
+func (m *migration) build() config.Built {
 	objects := config.Objects{Namespace: m.namespace, Secrets: map[string]*corev1.Secret{}}
 	configMaps, secrets := m.objects()
 	for _, cm := range configMaps {
@@ -58,7 +63,7 @@ func (m *migration) build() strict.Errors {
 	for _, s := range secrets {
 		objects.Secrets[s.Name] = s
 	}
-	return config.NewBuilder(cache.New(cache.Options{})).Build(objects).Errors
+	return config.NewBuilder(cache.New(cache.Options{})).Build(objects)
 }
 
 var (
@@ -76,6 +81,9 @@ func (m *migration) blame(e *strict.Error) (changed bool) {
 	}
 	if at := atValidator.FindStringSubmatch(e.Path); at != nil {
 		return m.blameValidator(m.validators[number(at[1])], at[2], at[3], e.Message)
+	}
+	if at := atReceiver.FindStringSubmatch(e.Path); e.Source == config.AlertingName && at != nil {
+		return m.blameReceiver(at, e.Message)
 	}
 	if at := atRule.FindStringSubmatch(e.Path); at != nil {
 		r := m.written()[number(at[1])]

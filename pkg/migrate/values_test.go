@@ -26,6 +26,7 @@ func TestSettings(t *testing.T) {
 	for name, row := range map[string]struct {
 		file     string
 		features map[string]string
+		alerting map[string]string
 		want     []string
 	}{
 		"what the chart sets": {
@@ -90,14 +91,34 @@ other: {a: b}
 			file: "application:" + denyAll + `
 alerting:
   clusterIdentifier: prod
-  admitRequest: {receivers: [{template: slack, receiverUrl: "https://SECRET", customHeaders: ["SECRET"]}]}
-  rejectRequest: {receivers: [{template: ecs, receiverUrl: "https://SECRET", failIfAlertSendingFails: true}]}
+  admitRequest:
+    receivers:
+    - {template: slack, receiverUrl: "https://hooks.slack.com/services/KEPT", customHeaders: ["Authorization: KEPT"], priority: 1}
+    - {template: slack, receiverUrl: "https://SECRET", customHeaders: ["SECRET"], color: red}
+  rejectRequest:
+    receivers:
+    - {template: ecs, receiverUrl: "https://a.example.com", failIfAlertSendingFails: true, payloadFields: {a: [b]}}
+    - {template: keybase, receiverUrl: "SECRET", priority: high, failIfAlertSendingFails: true}
+    - {template: keybase, receiverUrl: "${SECRET_URL}", failIfAlertSendingFails: true}
+    - nothing
 `,
 			features: features(map[string]string{}),
+			alerting: map[string]string{
+				"clusterIdentifier": "prod",
+				"admitRequest":      `receivers: [{template: slack, receiverUrl: "https://hooks.slack.com/services/KEPT", customHeaders: ["Authorization: KEPT"], priority: 1}]`,
+				"rejectRequest":     `receivers: [{template: "configmap://connaisseur-alert-templates/ecs.json", receiverUrl: "https://a.example.com", failIfAlertSendingFails: true, payloadFields: {a: [b]}}]`,
+			},
 			want: []string{
-				"lost: alerting.admitRequest.receivers[0]: (template slack)",
-				"lost: alerting.rejectRequest.receivers[0]: (template ecs)…failIfAlertSendingFails",
+				"lost: alerting.admitRequest.receivers[1].color: is unknown to Connaisseur 3",
+				"lost: alerting.rejectRequest.receivers[0].template: ecs.json is not in this file…connaisseur-alert-templates…is denied",
+				"lost: alerting.rejectRequest.receivers[2].receiverUrl: placeholder",
+				"lost: alerting.rejectRequest.receivers[2]: is left out, and requests are no longer denied…failIfAlertSendingFails",
+				"lost: alerting.rejectRequest.receivers[3]: must be a mapping",
+				`lost: alerting.admitRequest.receivers[1].customHeaders[0]: must read "Name: value"…the receiver is left out`,
+				"lost: alerting.rejectRequest.receivers[1].priority: must be a number…no longer denied",
 				kubeSystem,
+				"note: alerting.admitRequest.receivers[0].receiverUrl: is a secret…k8s://NAMESPACE/SECRET/KEY",
+				"note: alerting.admitRequest.receivers[0].customHeaders[0]: is a secret…k8s://NAMESPACE/SECRET/KEY",
 			},
 		},
 		"alerts of nobody": {file: "application:" + denyAll + "\nalerting: {admitRequest: {receivers: []}}", features: features(map[string]string{}), want: []string{kubeSystem}},
@@ -140,7 +161,11 @@ alerting:
 			if diff := cmp.Diff(row.features, got); diff != "" {
 				t.Errorf("config-features (-want +got):\n%s", diff)
 			}
-			if all := fmt.Sprint(result.Findings) + string(result.YAML()); strings.Contains(all, "SECRET") {
+			for key, want := range row.alerting {
+				wantYAML(t, key, entry(result, config.AlertingName, key), want)
+			}
+			said := strings.ReplaceAll(fmt.Sprint(result.Findings), "NAMESPACE/SECRET/KEY", "")
+			if all := said + string(result.YAML()); strings.Contains(all, "SECRET") || strings.Contains(said, "KEPT") {
 				t.Errorf("a secret is shown:\n%s", all)
 			}
 		})

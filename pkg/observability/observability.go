@@ -73,7 +73,7 @@ func New(provider metric.MeterProvider) (*Instruments, error) {
 		cacheRequests:     m.observedCounter("connaisseur.cache.requests", "{request}", "Verifications asked of the cache, by whether the result was there."),
 		cacheEntries:      m.gauge("connaisseur.cache.entries", "{entry}", "Results in the cache."),
 		cacheSize:         m.gauge("connaisseur.cache.size", "By", "Memory that the cache's results take, estimated."),
-		sinkEvents:        m.counter("connaisseur.sink.events", "{event}", "Events for each sink, by whether they were delivered, retried, dropped or have failed."),
+		sinkEvents:        m.counter("connaisseur.sink.events", "{event}", "Events for each sink, by whether they were delivered, retried, dropped, skipped or have failed."),
 		sinkQueue:         m.gauge("connaisseur.sink.queue.depth", "{event}", "Events that wait for each sink."),
 	}
 	i.observeConfiguration(&m)

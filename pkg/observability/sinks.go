@@ -9,7 +9,7 @@ import (
 // SinkResult is what became of an event on its way to a sink.
 type SinkResult string
 
-// The results. Each event ends as one of delivered, dropped and failed; it may be
+// The results. Each event ends as one of delivered, dropped, skipped and failed; it may be
 // retried before.
 const (
 	// SinkDelivered: the sink has taken it.
@@ -20,6 +20,9 @@ const (
 	SinkDropped SinkResult = "dropped"
 	// SinkFailed: the sink did not take it, and there is no other attempt.
 	SinkFailed SinkResult = "failed"
+	// SinkSkipped: it was not sent and need not be, since another replica has sent
+	// it, or a summary tells of it.
+	SinkSkipped SinkResult = "skipped"
 )
 
 // SinkEvents counts n events by what became of them. The sink's name must come

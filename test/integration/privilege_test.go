@@ -29,6 +29,7 @@ func TestTheWebhookMayDoWhatItNeedsAndNoMore(t *testing.T) {
 		{true, "watch", "", "secrets", "", ownNamespace},
 		{true, "update", "", "configmaps", "connaisseur-last-good", ownNamespace},
 		{true, "update", "", "configmaps", "connaisseur-notary-versions", ownNamespace},
+		{true, "update", "", "configmaps", "connaisseur-alerts", ownNamespace},
 		{true, "update", "", "secrets", "connaisseur-webhook-certificate", ownNamespace},
 		{true, "update", admission, "mutatingwebhookconfigurations", registered, everywhere},
 		{true, "update", admission, "validatingwebhookconfigurations", registeredConfig, everywhere},

@@ -35,9 +35,10 @@ var upward = map[string][]string{
 	"pkg/owner":                  {"pkg/config", "pkg/admission", "pkg/trust", "pkg/registry"},
 	"pkg/config":                 {"pkg/admission", "pkg/trust/remote", "pkg/migrate"},
 	"pkg/migrate":                {"pkg/admission", "pkg/trust/remote"},
-	"pkg/admission":              {"pkg/config", "pkg/validator/builtin", "pkg/registry"},
-	"pkg/finding":                {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/finding/sink"},
-	"pkg/finding/sink":           {"pkg/registry", "pkg/cache", "pkg/config", "pkg/admission"},
+	"pkg/admission":              {"pkg/config", "pkg/alert", "pkg/validator/builtin", "pkg/registry"},
+	"pkg/alert":                  {"pkg/registry", "pkg/cache", "pkg/config", "pkg/admission"},
+	"pkg/finding":                {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/finding/sink", "pkg/alert"},
+	"pkg/finding/sink":           {"pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/alert"},
 	"pkg/observability":          {"pkg/verify", "pkg/config", "pkg/admission", "pkg/validator", "pkg/registry", "pkg/trust", "pkg/cache", "pkg/policy"},
 }
 

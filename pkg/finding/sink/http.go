@@ -104,19 +104,28 @@ func (h httpSink) Send(ctx context.Context, events []cloudevents.Event) error {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := h.client.Do(request)
+	_, err = do(h.client, request)
+	return err
+}
+
+// maxAnswer is how much of an answer is read, so that the connection can be used
+// again.
+const maxAnswer = 64 << 10
+
+// do sends a request, and gives what is answered.
+func do(client *http.Client, request *http.Request) ([]byte, error) {
+	response, err := client.Do(request)
 	if err != nil {
 		// The library's error repeats the URL, which may have a secret in it.
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return err
+		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	// What it says is of no interest; the connection can be used again.
-	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
-	return answer(response)
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer)) // the status says what matters
+	return text, answer(response)
 }
 
 func (h httpSink) request(ctx context.Context, events []cloudevents.Event) (*http.Request, error) {
@@ -162,16 +171,24 @@ func escaped(value string) string {
 // Close implements finding.Sink.
 func (h httpSink) Close() { h.client.CloseIdleConnections() }
 
+// refused is an answer that is no success.
+type refused struct{ status int }
+
+func (r refused) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("it answers %d %s", r.status, http.StatusText(r.status)))
+}
+
 // answer is what the status of a response says.
 func answer(response *http.Response) error {
 	status := response.StatusCode
 	if status >= 200 && status < 300 {
 		return nil
 	}
-	err := fmt.Errorf("it answers %s", response.Status)
+	// In our words: the receiver's may be anything.
+	err := refused{status}
 	switch {
 	case status >= 300 && status < 400:
-		return finding.Permanent(fmt.Errorf("it redirects (%s), which is not followed; the URL must be the one that answers", response.Status))
+		return finding.Permanent(fmt.Errorf("%w, which redirects and is not followed; the URL must be the one that answers", err))
 	case status == http.StatusBadRequest, status == http.StatusMethodNotAllowed, status == http.StatusGone,
 		status == http.StatusRequestEntityTooLarge, status == http.StatusRequestURITooLong, status == http.StatusUnsupportedMediaType,
 		status == http.StatusUnprocessableEntity, status == http.StatusRequestHeaderFieldsTooLarge:

@@ -187,7 +187,7 @@ func TestHostileHTTPSinks(t *testing.T) {
 		"redirects": {answer: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 		},
-			want: "it redirects (307 Temporary Redirect), which is not followed"},
+			want: "it answers 307 Temporary Redirect, which redirects and is not followed"},
 		"never ends": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			for {
 				if _, err := w.Write(make([]byte, 1<<20)); err != nil {

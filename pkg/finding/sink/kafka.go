@@ -229,7 +229,7 @@ func (s *kafkaSink) explain(err error) error {
 	var failed sarama.ProducerErrors
 	if errors.As(err, &failed) && len(failed) > 0 {
 		err = failed[0].Err
-		if i := slices.IndexFunc(failed, func(f *sarama.ProducerError) bool { return !refused(f.Err) }); i >= 0 {
+		if i := slices.IndexFunc(failed, func(f *sarama.ProducerError) bool { return !atFault(f.Err) }); i >= 0 {
 			err = failed[i].Err
 		}
 	}
@@ -241,14 +241,14 @@ func (s *kafkaSink) explain(err error) error {
 	switch {
 	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 		return fmt.Errorf("there is no topic %q, or this user must not know of it; create it, for instance with: kafka-topics.sh --create --topic %s", s.topic, s.topic)
-	case refused(err):
+	case atFault(err):
 		return finding.Permanent(err)
 	}
 	return err
 }
 
-// refused tells whether an error is about the message.
-func refused(err error) bool {
+// atFault tells whether an error is about the message.
+func atFault(err error) bool {
 	var local sarama.ConfigurationError // is too large for Producer.MaxMessageBytes
 	return errors.As(err, &local) || errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge) ||
 		errors.Is(err, sarama.ErrInvalidRecord)
