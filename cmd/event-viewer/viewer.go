@@ -46,7 +46,7 @@ var defaultTiming = timing{post: 10 * time.Second, write: 10 * time.Second, ping
 
 func newViewer(o options) *viewer {
 	v := &viewer{options: o, timing: defaultTiming, record: newRecord(maxEntries, maxRecordBytes), posts: make(chan struct{}, maxPosts), clients: make(chan struct{}, o.MaxClients)}
-	v.closing, v.close = context.WithCancel(context.Background())
+	v.closing, v.close = context.WithCancel(context.Background()) //nolint:gosec // run has it called when the server ends
 	return v
 }
 

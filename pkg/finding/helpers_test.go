@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
-	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 	"github.com/sse-secure-systems/connaisseur/pkg/workload"
@@ -139,15 +138,6 @@ func request(kind, name string) *admissionv1.AdmissionRequest {
 		Resource: metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"},
 		UserInfo: authenticationv1.UserInfo{Username: "alice"},
 	}
-}
-
-func reference(t testing.TB, s string) image.Reference {
-	t.Helper()
-	ref, err := image.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }
 
 // verdictOn is one on a Deployment with these images.
