@@ -15,6 +15,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
+	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/workloadtest"
@@ -179,4 +180,19 @@ func keys(prefix string, settings reflect.Type) []string {
 		found = append(found, key)
 	}
 	return found
+}
+
+func TestEveryTypeOfFindingsIsDocumented(t *testing.T) {
+	t.Parallel()
+	page := read(t, "config/findings.md")
+	for _, kind := range finding.Types() {
+		if !strings.Contains(page, "| `"+kind.Short()+"` |") {
+			t.Errorf("config/findings.md does not explain %s", kind.Short())
+		}
+	}
+	for _, outcome := range finding.Outcomes {
+		if !strings.Contains(page, "`"+outcome+"`") {
+			t.Errorf("config/findings.md does not name the outcome %s", outcome)
+		}
+	}
 }
