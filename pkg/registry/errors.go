@@ -79,6 +79,15 @@ func speaksPlainHTTP(err error) bool {
 	return errors.As(err, &header) && string(header.RecordHeader[:]) == "HTTP/" || errors.Is(err, http.ErrSchemeMismatch)
 }
 
+// constant are errors of net/http that quote nothing, and that it has no variables for.
+var constant = []string{
+	"http: server closed idle connection", "http: CloseIdleConnections called", "http: too many idle connections", "http: too many idle connections for host",
+	"http: putIdleConn: keep alives disabled", "http: putIdleConn: connection is in bad state", "http: persistConn.readLoop exiting",
+	"net/http: request canceled", "net/http: request canceled while waiting for connection", "net/http: abort Handler", "http: request body too large",
+	"http2: client connection lost", "http2: client conn not usable", "http2: client conn is closed", "http2: server sent GOAWAY and closed the connection",
+	"context canceled",
+}
+
 // connection says what went wrong with a connection. Errors about what came
 // over it quote it, and a hostile registry may have echoed our credentials: so
 // only the operating system's words are repeated.
@@ -94,6 +103,11 @@ func connection(err error) string {
 		return validator.Quote(op.Error())
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "it was too slow"
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if slices.Contains(constant, e.Error()) {
+			return "the connection was lost: " + e.Error()
+		}
 	}
 	return "what it sent is no valid HTTP"
 }
