@@ -117,7 +117,7 @@ func NewAdmission(webhook string, req *admissionv1.AdmissionRequest, verdict *ve
 		Workload: Workload{
 			APIVersion: strings.TrimPrefix(req.Kind.Group+"/"+req.Kind.Version, "/"),
 			Kind:       req.Kind.Kind,
-			Name:       req.Name,
+			Name:       short(req.Name), // of what cannot be stored it may be of any length
 		},
 		resource: resource(req),
 	}
@@ -141,8 +141,8 @@ func resource(req *admissionv1.AdmissionRequest) string {
 
 func (a *Admission) take(v *verify.Verdict) {
 	a.PolicyRevision = v.Revision
-	a.Workload.Name = cmp.Or(a.Workload.Name, v.Workload.Name)
-	a.Workload.UID = string(v.Workload.UID)
+	a.Workload.Name = cmp.Or(a.Workload.Name, short(v.Workload.Name))
+	a.Workload.UID = short(string(v.Workload.UID))
 	if owner := v.Workload.Controller(); owner != nil {
 		a.Workload.Owner = short(owner.Kind + " " + owner.Name)
 	}

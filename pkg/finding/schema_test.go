@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
@@ -227,9 +228,11 @@ func TestAnEventIsBounded(t *testing.T) {
 		})
 	}
 	images = append(images, verify.ImageVerdict{Image: workload.Image{Reference: "bad"}, Reason: "NoSignature"})
-	req := request("Deployment", "web")
+	req := request("Deployment", long)
 	req.UserInfo.Username = long
-	a := finding.NewAdmission("/mutate", req, verdictOn(images...))
+	verdict := verdictOn(images...)
+	verdict.Workload.UID = types.UID(long)
+	a := finding.NewAdmission("/mutate", req, verdict)
 	a.Type, a.Outcome = finding.Denied, "Denied"
 	a.SetMessage(long)
 	b.Decided(a)
@@ -237,9 +240,15 @@ func TestAnEventIsBounded(t *testing.T) {
 	if got := len(r.got[0].Data()); got > 800<<10 {
 		t.Errorf("%d bytes", got)
 	}
+	if got := len(r.got[0].Subject()); got > 2<<10 {
+		t.Errorf("a subject of %d bytes", got)
+	}
 	var data finding.Admission
 	if err := json.Unmarshal(r.got[0].Data(), &data); err != nil {
 		t.Fatal(err)
+	}
+	if n := len(data.Workload.Name) + len(data.Workload.UID); n > 3<<10 {
+		t.Errorf("name and UID have %d bytes", n)
 	}
 	if data.ImageCount != 500 || len(data.Images) != 50 || data.Images[0].Reference != "bad" {
 		t.Errorf("%d of %d images, of which the first is %q", len(data.Images), data.ImageCount, data.Images[0].Reference)
