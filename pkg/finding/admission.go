@@ -99,8 +99,7 @@ type Image struct {
 	DurationSeconds float64 `json:"durationSeconds"`
 }
 
-// An event has room for so many images, and messages of so many bytes: brokers take
-// a megabyte at most, and intermediaries may cut at 64 KiB.
+// An event has room for so many images, and messages of so many bytes.
 const (
 	maxImages  = 50
 	maxMessage = 4 << 10
@@ -147,23 +146,25 @@ func (a *Admission) take(v *verify.Verdict) {
 		a.Workload.Owner = short(owner.Kind + " " + owner.Name)
 	}
 	a.ImageCount = len(v.Images)
-	var wrong, right []Image
+	var refused, weak, right []Image
 	identities := make([][]byte, len(v.Images))
 	for i := range v.Images {
 		img := &v.Images[i]
 		tolerance := v.Tolerance(img)
 		sum := sha256.Sum256([]byte(strings.Join([]string{img.Image.Field, img.Image.Reference, string(img.Digest), img.Outcome.String(), string(img.Reason)}, "\x00")))
 		identities[i] = sum[:]
+		list := &right
 		switch {
-		case !img.Admitted() || len(img.Warnings) > 0:
-			if len(wrong) < maxImages {
-				wrong = append(wrong, newImage(img, tolerance))
-			}
-		case len(right) < maxImages:
-			right = append(right, newImage(img, tolerance))
+		case !img.Admitted():
+			list = &refused
+		case len(img.Warnings) > 0:
+			list = &weak
+		}
+		if len(*list) < maxImages {
+			*list = append(*list, newImage(img, tolerance))
 		}
 	}
-	a.Images = slices.Concat(wrong, right)
+	a.Images = slices.Concat(refused, weak, right)
 	a.Images = a.Images[:min(len(a.Images), maxImages)]
 	slices.SortFunc(identities, bytes.Compare)
 	a.identity = hex.EncodeToString(bytes.Join(identities, nil))
