@@ -235,7 +235,7 @@ func (h *Handler) record(ctx context.Context, d *decision, outcome string) {
 		zap.String("operation", string(d.request.Operation)),
 		zap.String("kind", d.request.Kind.Kind),
 		zap.String("namespace", d.request.Namespace),
-		zap.String("name", d.request.Name),
+		zap.String("name", d.name()),
 		zap.String("user", d.request.UserInfo.Username),
 		zap.Bool("allowed", d.response.Allowed),
 		zap.String("outcome", outcome),
