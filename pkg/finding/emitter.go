@@ -29,6 +29,7 @@ type Emitter struct {
 
 	mu     sync.Mutex // serialises Apply and Close
 	closed bool
+	ending sync.WaitGroup // queues for which there is no sink any more
 	state  atomic.Pointer[state]
 	seen   *lru.Cache[string, time.Time] // events by ID, and when they were sent
 }
@@ -62,8 +63,9 @@ func NewEmitter(o Options) *Emitter {
 	return e
 }
 
-// Apply takes settings into force. Sinks that are the same as before keep what waits
-// for them; what waits for others is still delivered if that works soon.
+// Apply takes settings into force. Sinks keep what waits for them: the same as before,
+// and those of the same name with other settings if the old ones do not work soon.
+// What waits for others is still delivered if that does.
 func (e *Emitter) Apply(settings Settings) {
 	if e == nil {
 		return
@@ -92,7 +94,7 @@ func (e *Emitter) Apply(settings Settings) {
 	e.state.Store(now)
 	for _, q := range before.queues {
 		if !kept[q] {
-			go e.end(q)
+			e.ending.Go(func() { e.end(q) })
 		}
 	}
 }
@@ -102,11 +104,25 @@ func (e *Emitter) source(cluster string) string {
 	return "/clusters/" + url.PathEscape(cmp.Or(cluster, e.options.Cluster)) + "/namespaces/" + e.options.Namespace + "/services/" + e.options.Service
 }
 
-// end closes a queue for which there is no sink any more.
+// end closes a queue for which there is no sink any more. What is left is for the sink
+// of the same name: of what waits since a Secret is missing or wrong nothing is lost
+// when it is there.
 func (e *Emitter) end(q *queue) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.timing.attempt)
 	defer cancel()
-	q.close(ctx)
+	left := q.close(ctx)
+	next := e.state.Load().queues[q.spec.Name]
+	if next == nil {
+		q.drop(len(left))
+		return
+	}
+	for _, event := range left {
+		if next.spec.Filter.Match(Type(event.Type()), event.Outcome, event.Namespace) {
+			next.put(event)
+		} else {
+			next.count(observability.SinkSkipped, 1)
+		}
+	}
 }
 
 // Close delivers what waits, until ctx ends. Afterwards nothing is sent any more.
@@ -120,9 +136,18 @@ func (e *Emitter) Close(ctx context.Context) {
 	before := e.state.Swap(&state{})
 	var all sync.WaitGroup
 	for _, q := range before.queues {
-		all.Go(func() { q.close(ctx) })
+		all.Go(func() { q.drop(len(q.close(ctx))) })
 	}
 	all.Wait()
+	ended := make(chan struct{})
+	go func() {
+		e.ending.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // depths is how many events wait for each sink.

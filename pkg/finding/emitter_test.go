@@ -256,6 +256,53 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// What waits for a sink whose settings do not work is sent when they do.
+func TestASinkWithOtherSettingsTakesWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		missing := finding.Spec{Name: "r", Identity: "missing", Batch: 10, Open: func(context.Context) (finding.Sink, error) { return nil, errors.New("there is no Secret") }}
+		wrong := (&receiver{answer: func(context.Context, int, []cloudevents.Event) error { return errors.New("401") }}).spec("r")
+		wrong.Identity = "wrong"
+		b := newBench(t, missing)
+		for _, name := range []string{"a", "b", "c"} {
+			b.Decided(denied(name))
+		}
+		time.Sleep(time.Minute)
+		b.Apply(finding.Settings{Sinks: []finding.Spec{wrong}})
+		time.Sleep(time.Second)
+		fixed := r.spec("r")
+		fixed.Filter = finding.Filter{Types: []string{"admission.*"}}
+		b.Tell(finding.ConfigApplied, "config-policy", "abc", finding.Config{})
+		b.Apply(finding.Settings{Sinks: []finding.Spec{fixed}})
+		time.Sleep(time.Minute)
+		wantSubjects(t, r, "a", "b", "c")
+		b.end(t)
+		delivered, skipped := b.count(t, "r", observability.SinkDelivered), b.count(t, "r", observability.SinkSkipped)
+		if lost := b.count(t, "r", observability.SinkDropped) + b.count(t, "r", observability.SinkFailed); delivered != 3 || skipped != 1 || lost > 0 {
+			t.Errorf("%d delivered, %d skipped, %d lost", delivered, skipped, lost)
+		}
+	})
+}
+
+func TestTheEndWaitsForSinksThatWereReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gone := &receiver{answer: func(context.Context, int, []cloudevents.Event) error {
+			time.Sleep(time.Second)
+			return nil
+		}}
+		b := newBench(t, gone.spec("gone"))
+		b.Decided(denied("a"))
+		b.Decided(denied("b"))
+		b.Apply(finding.Settings{})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		b.Close(ctx)
+		wantSubjects(t, gone, "a", "b")
+	})
+}
+
 func TestTheEndIsNotDelayedByADeadSink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
