@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -105,6 +106,9 @@ const (
 	maxMessage = 4 << 10
 	maxShort   = 1 << 10
 	maxNames   = 8
+	// maxName is what Kubernetes takes. Before an object is validated its name may be
+	// anything of any length.
+	maxName = 253
 )
 
 // NewAdmission begins an event about a request. verdict is nil if none was reached.
@@ -116,7 +120,7 @@ func NewAdmission(webhook string, req *admissionv1.AdmissionRequest, verdict *ve
 		Workload: Workload{
 			APIVersion: strings.TrimPrefix(req.Kind.Group+"/"+req.Kind.Version, "/"),
 			Kind:       req.Kind.Kind,
-			Name:       short(req.Name), // of what cannot be stored it may be of any length
+			Name:       cut(req.Name, maxName),
 		},
 		resource: resource(req),
 	}
@@ -140,7 +144,7 @@ func resource(req *admissionv1.AdmissionRequest) string {
 
 func (a *Admission) take(v *verify.Verdict) {
 	a.PolicyRevision = v.Revision
-	a.Workload.Name = cmp.Or(a.Workload.Name, short(v.Workload.Name))
+	a.Workload.Name = cmp.Or(a.Workload.Name, cut(v.Workload.Name, maxName))
 	a.Workload.UID = short(string(v.Workload.UID))
 	if owner := v.Workload.Controller(); owner != nil {
 		a.Workload.Owner = short(owner.Kind + " " + owner.Name)
@@ -211,7 +215,7 @@ func (a *Admission) Subject() string {
 	if a.Workload.Name == "" {
 		return a.resource
 	}
-	return a.resource + "/" + a.Workload.Name
+	return a.resource + "/" + url.PathEscape(a.Workload.Name)
 }
 
 // ID is the same for whatever is the same finding: when a controller tries again,

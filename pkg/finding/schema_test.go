@@ -258,6 +258,20 @@ func TestAnEventIsBounded(t *testing.T) {
 	}
 }
 
+// The name of what is denied before it is validated is whatever somebody writes.
+func TestASubjectIsAPath(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"web-1.a":                "web-1.a",
+		"../../kube-system/pods": "..%2F..%2Fkube-system%2Fpods",
+		"a\r\nce-type: b":        "a%0D%0Ace-type:%20b",
+	} {
+		if got := finding.NewAdmission("/mutate", request("Deployment", name), nil).Subject(); got != names(want)[0] {
+			t.Errorf("%q: %s", name, got)
+		}
+	}
+}
+
 func TestWhatIsRefusedComesFirst(t *testing.T) {
 	t.Parallel()
 	var images []verify.ImageVerdict
