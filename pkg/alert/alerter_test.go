@@ -342,6 +342,18 @@ func TestALimitAndTheSummary(t *testing.T) {
 	}
 }
 
+// Opsgenie takes two alerts with the same ID for one.
+func TestSummariesOfReplicasAreTwo(t *testing.T) {
+	t.Parallel()
+	var one, other held
+	now := time.Now().Truncate(time.Second)
+	one.add(denied("a"), now)
+	other.add(denied("b"), now)
+	if a, b := one.values(now)["alert_id"], other.values(now.Add(time.Millisecond))["alert_id"]; a == b {
+		t.Errorf("both are %s", a)
+	}
+}
+
 func TestAReload(t *testing.T) {
 	t.Parallel()
 	before, after := newPeople(t, nil), newPeople(t, nil)
