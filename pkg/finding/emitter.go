@@ -15,12 +15,15 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 )
 
-// An event that was sent is not sent again within window, of which it is known for
-// so many events.
+// An event that was sent to a sink is not sent to it again within window, of which it
+// is known for so many.
 const (
 	window     = 10 * time.Minute
 	remembered = 8192
 )
+
+// sent is an event that was sent to a sink.
+type sent struct{ sink, id string }
 
 // Emitter has events delivered to sinks. Nobody waits for it. Nil has no sinks.
 type Emitter struct {
@@ -31,7 +34,7 @@ type Emitter struct {
 	closed bool
 	ending sync.WaitGroup // queues for which there is no sink any more
 	state  atomic.Pointer[state]
-	seen   *lru.Cache[string, time.Time] // events by ID, and when they were sent
+	seen   *lru.Cache[sent, time.Time] // when it was
 }
 
 // state is what an Emitter does at a time.
@@ -53,7 +56,7 @@ type Options struct {
 
 // NewEmitter makes an Emitter without sinks.
 func NewEmitter(o Options) *Emitter {
-	seen, err := lru.New[string, time.Time](remembered)
+	seen, err := lru.New[sent, time.Time](remembered)
 	if err != nil {
 		panic(err) // it fails for a size of zero only
 	}
@@ -180,7 +183,6 @@ func (e *Emitter) emit(t Type, outcome, namespace string, build func(source stri
 	}
 	now := e.state.Load()
 	var event Event
-	lost := false
 	for _, q := range now.queues {
 		if !q.spec.Filter.Match(t, outcome, namespace) {
 			continue
@@ -191,13 +193,13 @@ func (e *Emitter) emit(t Type, outcome, namespace string, build func(source stri
 				e.options.Logger.Error("A finding could not be written", zap.String("type", string(t)), zap.Error(err))
 				return
 			}
-			if at, ok := e.seen.Get(event.ID()); ok && time.Since(at) < window {
-				return
-			}
 		}
-		lost = !q.put(event) || lost
-	}
-	if event.Context != nil && !lost {
-		e.seen.Add(event.ID(), time.Now())
+		key := sent{q.spec.Name, event.ID()}
+		if at, ok := e.seen.Get(key); ok && time.Since(at) < window {
+			continue
+		}
+		if q.put(event) {
+			e.seen.Add(key, time.Now())
+		}
 	}
 }

@@ -79,6 +79,31 @@ func TestTheSameFindingIsSentOnce(t *testing.T) {
 	})
 }
 
+// A sink that has no room for a finding, and one that is new, change nothing for others.
+func TestEachSinkIsSentAFindingOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		full, alive, fresh := &receiver{answer: hang}, &receiver{}, &receiver{}
+		b := newBench(t, full.spec("full"))
+		for i := range 5000 {
+			b.Decided(denied(fmt.Sprint(i)))
+		}
+		sinks := []finding.Spec{full.spec("full"), alive.spec("alive")}
+		b.Apply(finding.Settings{Sinks: sinks})
+		for range 3 {
+			b.Decided(denied("web"))
+		}
+		b.Apply(finding.Settings{Sinks: append(sinks, fresh.spec("fresh"))})
+		b.Decided(denied("web"))
+		synctest.Wait()
+		wantSubjects(t, alive, "web")
+		wantSubjects(t, fresh, "web")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		b.Close(ctx)
+	})
+}
+
 func TestWhatIsNotTakenIsSentAgainInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
