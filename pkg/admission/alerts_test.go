@@ -76,3 +76,18 @@ func checkAnswer(t *testing.T, got *admissionv1.AdmissionResponse, denied []stri
 	}
 	wantDenied(t, got, denied...)
 }
+
+// Two denials of an object with different images are two findings.
+func TestTheFindingNamesImagesOfWhichNobodyCouldBeTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := &sinkhole{}
+	w.validating().WithFindings(f, &people{err: errors.New("dead")}).Admit(t.Context(), create(allKinds["Pod"], podSpec(w.signed.Pinned())))
+	findings := f.take()
+	if len(findings) != 1 {
+		t.Fatalf("%d findings", len(findings))
+	}
+	if got := findings[0]; got.Type != finding.Inconclusive || got.Allowed || got.Reason != "AlertNotSent" || len(got.Images) != 1 || got.Images[0].Reference != w.signed.Pinned() || got.PolicyRevision == "" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -113,12 +113,23 @@ func (d *decision) message() string {
 	return strings.Join(d.response.Warnings, "\n")
 }
 
+// maxName bounds a name in traces and log, in bytes.
+const maxName = 1 << 10
+
+// name is the object's. Before the object is validated it may be of any length.
+func (d *decision) name() string {
+	if len(d.request.Name) <= maxName {
+		return d.request.Name
+	}
+	return strings.ToValidUTF8(d.request.Name[:maxName], "")
+}
+
 // attributes tell of the decision in the request's span.
 func (d *decision) attributes(outcome string, reason validator.Reason) []attribute.KeyValue {
 	all := []attribute.KeyValue{
 		attribute.String("k8s.namespace.name", d.request.Namespace),
 		attribute.String("connaisseur.kind", d.request.Kind.Kind),
-		attribute.String("connaisseur.name", d.request.Name),
+		attribute.String("connaisseur.name", d.name()),
 		attribute.String("connaisseur.operation", string(d.request.Operation)),
 		attribute.String("connaisseur.uid", string(d.request.UID)),
 		attribute.Bool("connaisseur.allowed", d.response.Allowed),

@@ -90,6 +90,10 @@ func short(message string) string {
 	return message
 }
 
+// maxInvolved bounds, in bytes, by what an Event names its object. More is nothing that
+// can be stored, and the recorder remembers thousands of them.
+const maxInvolved = 1 << 10
+
 const (
 	// eventBurst is how many Events are left in a namespace one after the other,
 	// and eventsPerSecond how many for longer: whoever creates a Pod that is denied
@@ -150,6 +154,9 @@ func (e *WorkloadEvents) leave(d *decision, outcome string) {
 		message = d.response.Result.Message
 	}
 	about, subject := involved(d)
+	if len(about.APIVersion)+len(about.Kind)+len(about.Name)+len(about.UID) > maxInvolved {
+		return
+	}
 	e.recorder.Event(about, corev1.EventTypeWarning, reason, short(subject+": "+message))
 }
 

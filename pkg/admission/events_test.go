@@ -170,6 +170,27 @@ func TestAnEventIsAShortLine(t *testing.T) {
 	}
 }
 
+// The recorder keeps by what thousands of Events name their objects.
+func TestWhatCannotBeStoredLeavesNoEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	long := strings.Repeat("x", 2<<10)
+	named := create(allKinds["Pod"], podSpec(w.unsigned.String()))
+	named.Name = long
+	for _, req := range []*admissionv1.AdmissionRequest{
+		named,
+		create(kindOf{"", "Pod", `{"metadata":{"name":"` + long + `"},"spec":`, `}`}, podSpec(w.unsigned.String())),
+		create(kindOf{"", "Pod", `{"metadata":{"name":"web","uid":"` + long + `"},"spec":`, `}`}, podSpec(w.unsigned.String())),
+		create(kindOf{"", "Pod", `{"metadata":{"name":"web","ownerReferences":[{"apiVersion":"apps/v1","kind":"` + long + `","name":"web","controller":true}]},"spec":`, `}`}, podSpec(w.unsigned.String())),
+	} {
+		for _, event := range both(t, w, req) {
+			if got := event.about; len(got.Name)+len(got.UID)+len(got.Kind) > 1<<10 {
+				t.Errorf("an event about an object named in %d bytes", len(got.Name)+len(got.UID)+len(got.Kind))
+			}
+		}
+	}
+}
+
 func TestEventsAreLimitedByNamespace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

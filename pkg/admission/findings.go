@@ -58,7 +58,7 @@ func (h *Handler) tell(ctx context.Context, d *decision) {
 		if err := h.alerts.Send(ctx, a); err != nil && d.response.Allowed {
 			d.lenient = "" // which is about images, and this is not
 			d.fail(validator.Errorf(validator.AlertNotSent, "%v", err), "somebody must be told when this is admitted, and could not be: %v", err)
-			a = d.finding(h.path, h.engine.Now())
+			d.conclude(a)
 			_ = h.alerts.Send(ctx, a) // of a denial; nobody waits for that
 		}
 	}
@@ -70,13 +70,18 @@ func (h *Handler) tell(ctx context.Context, d *decision) {
 // finding is the finding about the decision.
 func (d *decision) finding(path string, now time.Time) *finding.Admission {
 	a := finding.NewAdmission(path, d.request, d.verdict)
-	a.Allowed, a.Outcome, a.Reason = d.response.Allowed, d.outcome(), string(d.reason())
 	a.Time, a.DurationSeconds = now, d.took.Seconds()
+	d.conclude(a)
+	return a
+}
+
+// conclude has the finding say how it ended.
+func (d *decision) conclude(a *finding.Admission) {
+	a.Allowed, a.Outcome, a.Reason = d.response.Allowed, d.outcome(), string(d.reason())
 	if a.Reason != "" || a.Weak() {
 		a.SetMessage(d.message())
 	}
 	if a.Type = findingTypes[a.Outcome]; a.Type == finding.Admitted && a.Weak() {
 		a.Type = finding.Detected // strangers' signatures, expired ones, and so on
 	}
-	return a
 }

@@ -89,6 +89,10 @@ func (h *Handler) Admit(ctx context.Context, req *admissionv1.AdmissionRequest) 
 // Decide is Admit for those who want to know about each image too. The verdict
 // is nil if none was reached.
 func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse, verdict *verify.Verdict) {
+	if !plausible(req) {
+		h.logger.Warn("A request is denied that no API server can have sent")
+		return denial("the request has names that no API server sends (" + string(validator.TooLarge) + ")"), nil
+	}
 	start := h.engine.Now()
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
@@ -107,6 +111,20 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 	}()
 	h.decide(ctx, &d)
 	return d.response, d.verdict
+}
+
+// maxNames bounds, in bytes, what API servers say about a request and its object, but
+// for the object's name, which is anybody's.
+const maxNames = 4 << 10
+
+// plausible tells whether an API server may have sent the request. Whoever else
+// reaches the port must not fill what is remembered by namespace, or waits to be told.
+func plausible(req *admissionv1.AdmissionRequest) bool {
+	n := len(req.UID) + len(req.Namespace) + len(req.Operation)
+	for _, name := range []string{req.Kind.Group, req.Kind.Version, req.Kind.Kind, req.Resource.Group, req.Resource.Version, req.Resource.Resource} {
+		n += len(name)
+	}
+	return n <= maxNames
 }
 
 // decide fills in the decision's verdict and response.
@@ -235,7 +253,7 @@ func (h *Handler) record(ctx context.Context, d *decision, outcome string) {
 		zap.String("operation", string(d.request.Operation)),
 		zap.String("kind", d.request.Kind.Kind),
 		zap.String("namespace", d.request.Namespace),
-		zap.String("name", d.request.Name),
+		zap.String("name", d.name()),
 		zap.String("user", d.request.UserInfo.Username),
 		zap.Bool("allowed", d.response.Allowed),
 		zap.String("outcome", outcome),

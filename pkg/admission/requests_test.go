@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/workloadtest"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -89,5 +91,25 @@ func TestTheRequestsAreAnswered(t *testing.T) {
 				wantDenied(t, ask(ValidatePath, r.Object), "NotPinned")
 			}
 		})
+	}
+}
+
+func TestWhatNoAPIServerSendsLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	long := strings.Repeat("x", 5<<10)
+	for name, change := range map[string]func(*admissionv1.AdmissionRequest){
+		"namespace": func(r *admissionv1.AdmissionRequest) { r.Namespace = long },
+		"UID":       func(r *admissionv1.AdmissionRequest) { r.UID = types.UID(long) },
+		"kind":      func(r *admissionv1.AdmissionRequest) { r.Kind.Kind = long },
+		"resource":  func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = long },
+	} {
+		req := create(allKinds["Pod"], podSpec(w.unsigned.String()))
+		change(req)
+		f, l := &sinkhole{}, &listener{}
+		wantDenied(t, w.mutating().WithFindings(f, nil).WithWorkloadEvents(NewWorkloadEvents(l)).Admit(t.Context(), req), "TooLarge")
+		if len(f.take())+len(l.all) > 0 {
+			t.Errorf("%s: it is told", name)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -160,5 +161,18 @@ func TestSpansHoldNoCredentials(t *testing.T) {
 			text += " " + kv.Value.String()
 		}
 		secrets.absent(t, text)
+	}
+}
+
+// Spans wait in memory until they are exported.
+func TestASpanBoundsTheName(t *testing.T) {
+	t.Parallel()
+	req := create(allKinds["Pod"], podSpec("x"))
+	req.Name = strings.Repeat("é", 2<<10)
+	d := &decision{request: req, response: denial("")}
+	for _, kv := range d.attributes("Denied", "") {
+		if got := kv.Value.AsString(); len(got) > 1<<10 || !utf8.ValidString(got) {
+			t.Errorf("%s has %d bytes", kv.Key, len(got))
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -341,6 +342,18 @@ func TestALimitAndTheSummary(t *testing.T) {
 	}
 }
 
+// Opsgenie takes two alerts with the same ID for one.
+func TestSummariesOfReplicasAreTwo(t *testing.T) {
+	t.Parallel()
+	var one, other held
+	now := time.Now().Truncate(time.Second)
+	one.add(denied("a"), now)
+	other.add(denied("b"), now)
+	if a, b := one.values(now)["alert_id"], other.values(now.Add(time.Millisecond))["alert_id"]; a == b {
+		t.Errorf("both are %s", a)
+	}
+}
+
 func TestAReload(t *testing.T) {
 	t.Parallel()
 	before, after := newPeople(t, nil), newPeople(t, nil)
@@ -405,6 +418,26 @@ func TestTwoReplicasTellOnce(t *testing.T) {
 	}
 	wantTold(t, p, once...)
 	wantTold(t, must, twice...) // which others tell does not count for those who must be told
+}
+
+// What a receiver did not take is sent to it by other settings that work.
+func TestAChangedReceiverIsToldWhatItDidNotTake(t *testing.T) {
+	t.Parallel()
+	dead, alive := newPeople(t, status(401)), newPeople(t, nil)
+	l := &ledger{apiServer(t, nil).CoreV1().ConfigMaps("connaisseur"), zap.NewNop(), time.Now}
+	e := cloudevents.New()
+	e.SetID("1")
+	if err := e.SetData(cloudevents.ApplicationJSON, denied("bad")); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*people{dead, alive} {
+		s := &sender{receiver: p.receiver(t, nil), list: "reject", ledger: l, logger: zap.NewNop(), period: period}
+		if err := s.Send(t.Context(), []cloudevents.Event{e}); (err == nil) != (p == alive) {
+			t.Error(err)
+		}
+		s.Close()
+	}
+	wantTold(t, alive, "prod/bad denied")
 }
 
 // If other replicas cannot be asked or told, an alert is sent.

@@ -68,7 +68,7 @@ func (h *held) values(now time.Time) values {
 	v["summary"] = fmt.Sprintf("CONNAISSEUR held %d alerts back in the last %d seconds", h.count, seconds)
 	v["alert_message"] = fmt.Sprintf("CONNAISSEUR: %d more alerts were held back in the last %d seconds: %s distinct workloads: %s",
 		h.count, seconds, number(h.workloads), some(h.workloads))
-	v["alert_id"] = fmt.Sprintf("held-back-%d", now.Unix())
+	v["alert_id"] = fmt.Sprintf("held-back-%d", now.UnixNano()) // replicas' periods end in the same second
 	v["namespace"], v["images"] = some(h.namespaces), some(h.images)
 	v["timestamp"] = now.UTC().Format(time.RFC3339)
 	for _, name := range []string{"request_id", "workload", "kind", "name", "user", "outcome", "reason"} {

@@ -54,7 +54,7 @@ func (s *sender) Send(ctx context.Context, events []cloudevents.Event) error {
 		if !s.admit(&a) {
 			return finding.ErrSkipped
 		}
-		if !s.receiver.required && !s.ledger.first(ctx, s.list+"/"+s.receiver.Name, event.ID()) {
+		if !s.receiver.required && !s.ledger.first(ctx, s.list+" "+s.receiver.identity, event.ID()) {
 			s.giveBack()
 			return finding.ErrSkipped
 		}

@@ -19,10 +19,10 @@ func (c Change) tell(findings *finding.Emitter) {
 		data.PolicyRevision, data.Rules = c.Snapshot.Revision, len(c.Snapshot.Rules)
 	}
 	if len(c.Errors) > 0 {
-		findings.Tell(finding.ConfigRejected, source(c.Errors), data.PolicyRevision+c.Errors.Error(), data)
+		findings.Tell(finding.ConfigRejected, source(c.Errors), data.PolicyRevision+c.Errors.Error()+c.edition, data)
 		return
 	}
-	findings.Tell(finding.ConfigApplied, PolicyName, data.PolicyRevision, data)
+	findings.Tell(finding.ConfigApplied, PolicyName, data.PolicyRevision+c.edition, data)
 }
 
 // expirySoon is how long before it expires trust material is told of, once a day.

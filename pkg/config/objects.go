@@ -163,6 +163,17 @@ func replay(source trust.Source, reads map[string]string) {
 	}
 }
 
+// edition is which of their versions the ConfigMaps have.
+func (o Objects) edition() string {
+	var b strings.Builder
+	for _, name := range Names {
+		if cm := o.ConfigMaps[name]; cm != nil {
+			b.WriteString(" " + cm.ResourceVersion)
+		}
+	}
+	return b.String()
+}
+
 // revision identifies a configuration by its content: the policy, the features, the
 // workloads, where findings go, and what was read for them.
 func revision(o Objects, reads map[string]string) string {

@@ -40,6 +40,8 @@ type Change struct {
 	Objects Objects
 
 	reads map[string]string // of Objects
+	// edition tells what was offered from the same before something else was.
+	edition string
 }
 
 // Store keeps the newest good snapshot.
@@ -111,7 +113,7 @@ func (s *Store) Offer(o Objects) {
 	if len(built.Errors) == 0 {
 		s.take(o, built)
 	}
-	change := Change{Snapshot: s.current.Load(), Errors: built.Errors, Duration: time.Since(start), Objects: s.good, reads: built.reads}
+	change := Change{Snapshot: s.current.Load(), Errors: built.Errors, Duration: time.Since(start), Objects: s.good, reads: built.reads, edition: o.edition()}
 	if len(built.Errors) == 0 {
 		change.Insecure, change.Expiries, change.Hosts = built.Insecure, built.Expiries, built.Hosts
 	}
@@ -150,7 +152,7 @@ func (s *Store) Renew() {
 		return // what is in force is better than nothing
 	}
 	s.take(s.good, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads, edition: s.good.edition()})
 }
 
 func (s *Store) take(o Objects, built Built) {

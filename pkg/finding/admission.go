@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -99,13 +100,15 @@ type Image struct {
 	DurationSeconds float64 `json:"durationSeconds"`
 }
 
-// An event has room for so many images, and messages of so many bytes: brokers take
-// a megabyte at most, and intermediaries may cut at 64 KiB.
+// An event has room for so many images, and messages of so many bytes.
 const (
 	maxImages  = 50
 	maxMessage = 4 << 10
 	maxShort   = 1 << 10
 	maxNames   = 8
+	// maxName is what Kubernetes takes. Before an object is validated its name may be
+	// anything of any length.
+	maxName = 253
 )
 
 // NewAdmission begins an event about a request. verdict is nil if none was reached.
@@ -117,7 +120,7 @@ func NewAdmission(webhook string, req *admissionv1.AdmissionRequest, verdict *ve
 		Workload: Workload{
 			APIVersion: strings.TrimPrefix(req.Kind.Group+"/"+req.Kind.Version, "/"),
 			Kind:       req.Kind.Kind,
-			Name:       req.Name,
+			Name:       cut(req.Name, maxName),
 		},
 		resource: resource(req),
 	}
@@ -141,29 +144,31 @@ func resource(req *admissionv1.AdmissionRequest) string {
 
 func (a *Admission) take(v *verify.Verdict) {
 	a.PolicyRevision = v.Revision
-	a.Workload.Name = cmp.Or(a.Workload.Name, v.Workload.Name)
-	a.Workload.UID = string(v.Workload.UID)
+	a.Workload.Name = cmp.Or(a.Workload.Name, cut(v.Workload.Name, maxName))
+	a.Workload.UID = short(string(v.Workload.UID))
 	if owner := v.Workload.Controller(); owner != nil {
 		a.Workload.Owner = short(owner.Kind + " " + owner.Name)
 	}
 	a.ImageCount = len(v.Images)
-	var wrong, right []Image
+	var refused, weak, right []Image
 	identities := make([][]byte, len(v.Images))
 	for i := range v.Images {
 		img := &v.Images[i]
 		tolerance := v.Tolerance(img)
 		sum := sha256.Sum256([]byte(strings.Join([]string{img.Image.Field, img.Image.Reference, string(img.Digest), img.Outcome.String(), string(img.Reason)}, "\x00")))
 		identities[i] = sum[:]
+		list := &right
 		switch {
-		case !img.Admitted() || len(img.Warnings) > 0:
-			if len(wrong) < maxImages {
-				wrong = append(wrong, newImage(img, tolerance))
-			}
-		case len(right) < maxImages:
-			right = append(right, newImage(img, tolerance))
+		case !img.Admitted():
+			list = &refused
+		case len(img.Warnings) > 0:
+			list = &weak
+		}
+		if len(*list) < maxImages {
+			*list = append(*list, newImage(img, tolerance))
 		}
 	}
-	a.Images = slices.Concat(wrong, right)
+	a.Images = slices.Concat(refused, weak, right)
 	a.Images = a.Images[:min(len(a.Images), maxImages)]
 	slices.SortFunc(identities, bytes.Compare)
 	a.identity = hex.EncodeToString(bytes.Join(identities, nil))
@@ -210,7 +215,7 @@ func (a *Admission) Subject() string {
 	if a.Workload.Name == "" {
 		return a.resource
 	}
-	return a.resource + "/" + a.Workload.Name
+	return a.resource + "/" + url.PathEscape(a.Workload.Name)
 }
 
 // ID is the same for whatever is the same finding: when a controller tries again,

@@ -15,12 +15,15 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 )
 
-// An event that was sent is not sent again within window, of which it is known for
-// so many events.
+// An event that was sent to a sink is not sent to it again within window, of which it
+// is known for so many.
 const (
 	window     = 10 * time.Minute
 	remembered = 8192
 )
+
+// sent is an event that was sent to a sink.
+type sent struct{ sink, id string }
 
 // Emitter has events delivered to sinks. Nobody waits for it. Nil has no sinks.
 type Emitter struct {
@@ -29,8 +32,9 @@ type Emitter struct {
 
 	mu     sync.Mutex // serialises Apply and Close
 	closed bool
+	ending sync.WaitGroup // queues for which there is no sink any more
 	state  atomic.Pointer[state]
-	seen   *lru.Cache[string, time.Time] // events by ID, and when they were sent
+	seen   *lru.Cache[sent, time.Time] // when it was
 }
 
 // state is what an Emitter does at a time.
@@ -52,7 +56,7 @@ type Options struct {
 
 // NewEmitter makes an Emitter without sinks.
 func NewEmitter(o Options) *Emitter {
-	seen, err := lru.New[string, time.Time](remembered)
+	seen, err := lru.New[sent, time.Time](remembered)
 	if err != nil {
 		panic(err) // it fails for a size of zero only
 	}
@@ -62,8 +66,9 @@ func NewEmitter(o Options) *Emitter {
 	return e
 }
 
-// Apply takes settings into force. Sinks that are the same as before keep what waits
-// for them; what waits for others is still delivered if that works soon.
+// Apply takes settings into force. Sinks keep what waits for them: the same as before,
+// and those of the same name with other settings if the old ones do not work soon.
+// What waits for others is still delivered if that does.
 func (e *Emitter) Apply(settings Settings) {
 	if e == nil {
 		return
@@ -92,7 +97,7 @@ func (e *Emitter) Apply(settings Settings) {
 	e.state.Store(now)
 	for _, q := range before.queues {
 		if !kept[q] {
-			go e.end(q)
+			e.ending.Go(func() { e.end(q) })
 		}
 	}
 }
@@ -102,11 +107,25 @@ func (e *Emitter) source(cluster string) string {
 	return "/clusters/" + url.PathEscape(cmp.Or(cluster, e.options.Cluster)) + "/namespaces/" + e.options.Namespace + "/services/" + e.options.Service
 }
 
-// end closes a queue for which there is no sink any more.
+// end closes a queue for which there is no sink any more. What is left is for the sink
+// of the same name: of what waits since a Secret is missing or wrong nothing is lost
+// when it is there.
 func (e *Emitter) end(q *queue) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.timing.attempt)
 	defer cancel()
-	q.close(ctx)
+	left := q.close(ctx)
+	next := e.state.Load().queues[q.spec.Name]
+	if next == nil {
+		q.drop(len(left))
+		return
+	}
+	for _, event := range left {
+		if next.spec.Filter.Match(Type(event.Type()), event.Outcome, event.Namespace) {
+			next.put(event)
+		} else {
+			next.count(observability.SinkSkipped, 1)
+		}
+	}
 }
 
 // Close delivers what waits, until ctx ends. Afterwards nothing is sent any more.
@@ -120,9 +139,18 @@ func (e *Emitter) Close(ctx context.Context) {
 	before := e.state.Swap(&state{})
 	var all sync.WaitGroup
 	for _, q := range before.queues {
-		all.Go(func() { q.close(ctx) })
+		all.Go(func() { q.drop(len(q.close(ctx))) })
 	}
 	all.Wait()
+	ended := make(chan struct{})
+	go func() {
+		e.ending.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // depths is how many events wait for each sink.
@@ -155,7 +183,6 @@ func (e *Emitter) emit(t Type, outcome, namespace string, build func(source stri
 	}
 	now := e.state.Load()
 	var event Event
-	lost := false
 	for _, q := range now.queues {
 		if !q.spec.Filter.Match(t, outcome, namespace) {
 			continue
@@ -166,13 +193,13 @@ func (e *Emitter) emit(t Type, outcome, namespace string, build func(source stri
 				e.options.Logger.Error("A finding could not be written", zap.String("type", string(t)), zap.Error(err))
 				return
 			}
-			if at, ok := e.seen.Get(event.ID()); ok && time.Since(at) < window {
-				return
-			}
 		}
-		lost = !q.put(event) || lost
-	}
-	if event.Context != nil && !lost {
-		e.seen.Add(event.ID(), time.Now())
+		key := sent{q.spec.Name, event.ID()}
+		if at, ok := e.seen.Get(key); ok && time.Since(at) < window {
+			continue
+		}
+		if q.put(event) {
+			e.seen.Add(key, time.Now())
+		}
 	}
 }

@@ -79,6 +79,31 @@ func TestTheSameFindingIsSentOnce(t *testing.T) {
 	})
 }
 
+// A sink that has no room for a finding, and one that is new, change nothing for others.
+func TestEachSinkIsSentAFindingOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		full, alive, fresh := &receiver{answer: hang}, &receiver{}, &receiver{}
+		b := newBench(t, full.spec("full"))
+		for i := range 5000 {
+			b.Decided(denied(fmt.Sprint(i)))
+		}
+		sinks := []finding.Spec{full.spec("full"), alive.spec("alive")}
+		b.Apply(finding.Settings{Sinks: sinks})
+		for range 3 {
+			b.Decided(denied("web"))
+		}
+		b.Apply(finding.Settings{Sinks: append(sinks, fresh.spec("fresh"))})
+		b.Decided(denied("web"))
+		synctest.Wait()
+		wantSubjects(t, alive, "web")
+		wantSubjects(t, fresh, "web")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		b.Close(ctx)
+	})
+}
+
 func TestWhatIsNotTakenIsSentAgainInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -253,6 +278,53 @@ func TestReload(t *testing.T) {
 		b.Apply(finding.Settings{Sinks: []finding.Spec{fresh.spec("late")}})
 		b.Decided(denied("d"))
 		wantSubjects(t, fresh, "c") // after the end nothing is sent
+	})
+}
+
+// What waits for a sink whose settings do not work is sent when they do.
+func TestASinkWithOtherSettingsTakesWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		missing := finding.Spec{Name: "r", Identity: "missing", Batch: 10, Open: func(context.Context) (finding.Sink, error) { return nil, errors.New("there is no Secret") }}
+		wrong := (&receiver{answer: func(context.Context, int, []cloudevents.Event) error { return errors.New("401") }}).spec("r")
+		wrong.Identity = "wrong"
+		b := newBench(t, missing)
+		for _, name := range []string{"a", "b", "c"} {
+			b.Decided(denied(name))
+		}
+		time.Sleep(time.Minute)
+		b.Apply(finding.Settings{Sinks: []finding.Spec{wrong}})
+		time.Sleep(time.Second)
+		fixed := r.spec("r")
+		fixed.Filter = finding.Filter{Types: []string{"admission.*"}}
+		b.Tell(finding.ConfigApplied, "config-policy", "abc", finding.Config{})
+		b.Apply(finding.Settings{Sinks: []finding.Spec{fixed}})
+		time.Sleep(time.Minute)
+		wantSubjects(t, r, "a", "b", "c")
+		b.end(t)
+		delivered, skipped := b.count(t, "r", observability.SinkDelivered), b.count(t, "r", observability.SinkSkipped)
+		if lost := b.count(t, "r", observability.SinkDropped) + b.count(t, "r", observability.SinkFailed); delivered != 3 || skipped != 1 || lost > 0 {
+			t.Errorf("%d delivered, %d skipped, %d lost", delivered, skipped, lost)
+		}
+	})
+}
+
+func TestTheEndWaitsForSinksThatWereReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gone := &receiver{answer: func(context.Context, int, []cloudevents.Event) error {
+			time.Sleep(time.Second)
+			return nil
+		}}
+		b := newBench(t, gone.spec("gone"))
+		b.Decided(denied("a"))
+		b.Decided(denied("b"))
+		b.Apply(finding.Settings{})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		b.Close(ctx)
+		wantSubjects(t, gone, "a", "b")
 	})
 }
 

@@ -36,9 +36,18 @@ func newEvent(t Type, source, subject, id string, at time.Time, data any) (Event
 	return e, e.SetData(cloudevents.ApplicationJSON, data)
 }
 
-// event is the CloudEvent about the admission.
+// maxData bounds the data of an event about an admission that has several images, in
+// bytes: intermediaries forward 64 KiB, brokers take a megabyte at most.
+const maxData = 64 << 10
+
+// event is the CloudEvent about the admission. Of images that have no room it leaves
+// the last away.
 func (a *Admission) event(source string) (Event, error) {
 	e, err := newEvent(a.Type, source, a.Subject(), a.ID(), a.Time, a)
+	for data := *a; err == nil && len(e.DataEncoded) > maxData && len(data.Images) > 1; {
+		data.Images = data.Images[:len(data.Images)/2]
+		err = e.SetData(cloudevents.ApplicationJSON, &data)
+	}
 	e.Outcome, e.Namespace = a.Outcome, a.Namespace
 	e.SetExtension(OutcomeExtension, strings.ToLower(a.Outcome))
 	if a.Namespace != "" {

@@ -93,8 +93,9 @@ func (q *queue) depth() int {
 	return len(q.waiting)
 }
 
-// close has what waits delivered until ctx ends, and ends the queue.
-func (q *queue) close(ctx context.Context) {
+// close has what waits delivered until ctx ends, and ends the queue. It gives what is
+// left.
+func (q *queue) close(ctx context.Context) []Event {
 	q.mu.Lock()
 	q.closing = true
 	q.mu.Unlock()
@@ -108,6 +109,15 @@ func (q *queue) close(ctx context.Context) {
 	}
 	q.cancel()
 	<-q.done
+	return q.waiting
+}
+
+// drop tells of events that are left and that nobody sends any more.
+func (q *queue) drop(n int) {
+	if n > 0 {
+		q.count(observability.SinkDropped, n)
+		q.logger.Error("Findings are dropped, since there was no time left to send them", zap.Int("findings", n))
+	}
 }
 
 // work delivers until the queue is closed and empty, or ctx ends.
@@ -122,16 +132,14 @@ func (q *queue) work(ctx context.Context) {
 		batch, closing := q.first()
 		switch {
 		case len(batch) > 0:
-			q.deliver(ctx, batch)
+			if !q.deliver(ctx, batch) {
+				return
+			}
 			q.remove(len(batch))
 		case closing:
 			return
 		}
 		if ctx.Err() != nil {
-			if left := q.depth(); left > 0 {
-				q.count(observability.SinkDropped, left)
-				q.logger.Error("Findings are dropped, since there was no time left to send them", zap.Int("findings", left))
-			}
 			return
 		}
 		if len(batch) == 0 {
@@ -165,8 +173,9 @@ func (q *queue) remove(n int) {
 	}
 }
 
-// deliver tries until it is done, or there is no use any more.
-func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) {
+// deliver tries until it is done, or there is no use any more. It says no if ctx ends
+// before.
+func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) bool {
 	begin := time.Now()
 	pause := q.timing.first
 	for {
@@ -174,10 +183,10 @@ func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) {
 		switch {
 		case err == nil:
 			q.count(observability.SinkDelivered, len(batch))
-			return
+			return true
 		case errors.Is(err, ErrSkipped):
 			q.count(observability.SinkSkipped, len(batch))
-			return
+			return true
 		}
 		// Each waits for a different time, so that replicas do not come all at once.
 		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // nobody gains by guessing it
@@ -187,19 +196,24 @@ func (q *queue) deliver(ctx context.Context, batch []cloudevents.Event) {
 		switch {
 		case IsPermanent(err) && len(batch) > 1: // one of them may be at fault
 			for i := range batch {
-				q.deliver(ctx, batch[i:i+1])
+				if !q.deliver(ctx, batch[i:i+1]) {
+					return false
+				}
 			}
-			return
-		case IsPermanent(err), time.Since(begin)+wait > q.timing.give, ctx.Err() != nil:
+			return true
+		case IsPermanent(err), time.Since(begin)+wait > q.timing.give:
 			q.count(observability.SinkFailed, len(batch))
 			q.logger.Error("Findings could not be delivered and are given up", zap.Int("findings", len(batch)), zap.Duration("after", time.Since(begin)), zap.Error(err))
-			return
+			return true
+		case ctx.Err() != nil:
+			return false
 		}
 		q.count(observability.SinkRetried, len(batch))
 		q.complain("Findings cannot be delivered; it is tried again", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
+			return false
 		}
 		pause = min(2*pause, q.timing.longest)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
@@ -223,28 +224,63 @@ func TestAnEventIsBounded(t *testing.T) {
 	for range 499 {
 		images = append(images, verify.ImageVerdict{
 			Outcome: verify.Trusted, Image: workload.Image{Reference: long}, Message: long, Signers: slices.Repeat([]string{long}, 20),
-			TrustRoots: slices.Repeat([]string{"a"}, 20),
+			TrustRoots: slices.Repeat([]string{"a"}, 20), Warnings: slices.Repeat([]string{strings.Repeat("<", 1<<10)}, 20), // six bytes each in JSON
 		})
 	}
 	images = append(images, verify.ImageVerdict{Image: workload.Image{Reference: "bad"}, Reason: "NoSignature"})
-	req := request("Deployment", "web")
+	req := request("Deployment", long)
 	req.UserInfo.Username = long
-	a := finding.NewAdmission("/mutate", req, verdictOn(images...))
+	verdict := verdictOn(images...)
+	verdict.Workload.UID = types.UID(long)
+	a := finding.NewAdmission("/mutate", req, verdict)
 	a.Type, a.Outcome = finding.Denied, "Denied"
 	a.SetMessage(long)
 	b.Decided(a)
 	b.Close(t.Context())
-	if got := len(r.got[0].Data()); got > 800<<10 {
+	if got := len(r.got[0].Data()); got > 64<<10 {
 		t.Errorf("%d bytes", got)
+	}
+	if got := len(r.got[0].Subject()); got > 2<<10 {
+		t.Errorf("a subject of %d bytes", got)
 	}
 	var data finding.Admission
 	if err := json.Unmarshal(r.got[0].Data(), &data); err != nil {
 		t.Fatal(err)
 	}
-	if data.ImageCount != 500 || len(data.Images) != 50 || data.Images[0].Reference != "bad" {
-		t.Errorf("%d of %d images, of which the first is %q", len(data.Images), data.ImageCount, data.Images[0].Reference)
+	if n := len(data.Workload.Name) + len(data.Workload.UID); n > 3<<10 {
+		t.Errorf("name and UID have %d bytes", n)
+	}
+	if data.ImageCount != 500 || len(data.Images) == 0 || data.Images[0].Reference != "bad" {
+		t.Errorf("%d of %d images, of which the first is %.10q", len(data.Images), data.ImageCount, data.Images[0].Reference)
 	}
 	if strings.ContainsRune(data.Message, '\uFFFD') {
 		t.Error("a letter is cut in two")
+	}
+}
+
+// The name of what is denied before it is validated is whatever somebody writes.
+func TestASubjectIsAPath(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"web-1.a":                "web-1.a",
+		"../../kube-system/pods": "..%2F..%2Fkube-system%2Fpods",
+		"a\r\nce-type: b":        "a%0D%0Ace-type:%20b",
+	} {
+		if got := finding.NewAdmission("/mutate", request("Deployment", name), nil).Subject(); got != names(want)[0] {
+			t.Errorf("%q: %s", name, got)
+		}
+	}
+}
+
+func TestWhatIsRefusedComesFirst(t *testing.T) {
+	t.Parallel()
+	var images []verify.ImageVerdict
+	for range 60 {
+		images = append(images, verify.ImageVerdict{Outcome: verify.Trusted}, verify.ImageVerdict{Outcome: verify.Trusted, Warnings: []string{"expired"}})
+	}
+	images = append(images, verify.ImageVerdict{Image: workload.Image{Reference: "bad"}, Reason: "NoSignature"})
+	a := finding.NewAdmission("/mutate", request("Deployment", "web"), verdictOn(images...))
+	if len(a.Images) != 50 || a.Images[0].Reference != "bad" || !a.Weak() {
+		t.Errorf("%d images, of which the first is %+v", len(a.Images), a.Images[0])
 	}
 }
