@@ -18,6 +18,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
 func TestReleaseHasTheObjectsOfConfig(t *testing.T) {
@@ -312,6 +313,26 @@ alerting:
   rejectRequest:
     receivers: [{template: slack, receiverUrl: "https://hooks.slack.com/services/a", priority: 4}]
 `
+	if n := len(loaded(t, values).Rules); n != 2 {
+		t.Errorf("there are %d rules", n)
+	}
+}
+
+func TestValuesOfTheReadmeLoad(t *testing.T) {
+	text, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml chart-values.yaml\n")
+	values, _, found := strings.Cut(rest, "```")
+	if n := len(loaded(t, values).Rules); !found || n != 2 {
+		t.Errorf("there are %d rules", n)
+	}
+}
+
+// loaded is the configuration that values make.
+func loaded(t *testing.T, values string) *verify.Snapshot {
+	t.Helper()
 	text, err := render(t, "connaisseur", values)
 	if err != nil {
 		t.Fatal(err)
@@ -324,7 +345,5 @@ alerting:
 	if err := built.Errors.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(built.Snapshot.Rules); n != 2 {
-		t.Errorf("there are %d rules", n)
-	}
+	return built.Snapshot
 }

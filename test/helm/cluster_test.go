@@ -41,7 +41,7 @@ func TestLifeInACluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	do(helm, "install", "connaisseur", byURL, "--namespace", releaseNamespace, "--create-namespace")
+	do(helm, readme(t, "helm upgrade --install", map[string]string{"bin/release/connaisseur": byURL, "values.yaml": valuesFile(t, "")})...)
 	do(root+"/hack/webhook.sh", "up")
 	denied(t)
 	do(helm, "upgrade", "connaisseur", byURL, "--namespace", releaseNamespace, "--values", valuesFile(t, allowing))
@@ -57,7 +57,21 @@ func TestLifeInACluster(t *testing.T) {
 	}
 	denied(t)
 
-	do(helm, "uninstall", "connaisseur", "--namespace", releaseNamespace)
+	// What is set in a ConfigMap, and not among the values, is left alone.
+	do("kubectl", "--namespace", releaseNamespace, "patch", "configmap", "config-policy", "--type", "merge", "--patch",
+		`{"data": {"validators": "[{name: allow, type: static, approve: true}]", "policy": "[{pattern: '*:*', validator: allow}]"}}`)
+	admitted(t)
+	do(helm, "upgrade", "connaisseur", byURL, "--namespace", releaseNamespace, "--set", "application.features.detectionMode=false")
+	data, err := command("kubectl", "--namespace", releaseNamespace, "get", "configmaps", "config-policy", "config-features", "--output", "jsonpath={.items[*].data}")
+	if err != nil || !strings.Contains(data, `"policy":"[{pattern: '*:*'`) || !strings.Contains(data, `"detectionMode":"false"`) {
+		t.Errorf("after an upgrade of something else: %s (%v)", data, err)
+	}
+	admitted(t)
+
+	do("kubectl", "--namespace", releaseNamespace, "patch", "configmap", "config-policy", "--type", "json", "--patch",
+		`[{"op": "remove", "path": "/data/validators"}, {"op": "remove", "path": "/data/policy"}]`)
+	denied(t)
+	do(helm, readme(t, "helm uninstall", nil)...)
 	if err := create(); err != nil {
 		t.Errorf("after uninstall: %v", err)
 	}
@@ -94,6 +108,30 @@ func callByURL(t *testing.T, name string) {
 func create() error {
 	_, err := command("kubectl", "run", "unsigned", "--image", unsigned, "--dry-run=server")
 	return err
+}
+
+// readme gives the arguments of a command of the README, with others in the place
+// of some.
+func readme(t *testing.T, command string, others map[string]string) []string {
+	t.Helper()
+	text, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, command+" ") {
+			continue
+		}
+		args := strings.Fields(line)[1:]
+		for i, arg := range args {
+			if other, ok := others[arg]; ok {
+				args[i] = other
+			}
+		}
+		return args
+	}
+	t.Fatalf("the README does not have %s", command)
+	return nil
 }
 
 // denied waits until an unsigned image is, which a reload takes a moment for.
