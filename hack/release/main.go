@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,11 @@ func run(image, version, out string) error {
 	names, err := filepath.Glob(filepath.Join(configDir, "*.yaml")) // in order
 	if err != nil {
 		return err
+	}
+	for name := range inChart {
+		if !slices.Contains(names, filepath.Join(configDir, name)) {
+			return fmt.Errorf("there is no %s any more", name)
+		}
 	}
 	chart := filepath.Join(out, "connaisseur")
 	if err := os.RemoveAll(chart); err != nil {

@@ -11,6 +11,9 @@ const notInChart = "100-namespace.yaml"
 // edit replaces what must be in a text once.
 type edit struct{ old, replacement string }
 
+// end stands for the end of a manifest.
+const end = "\x00"
+
 // apply makes edits.
 func apply(name, text string, edits []edit) (string, error) {
 	for _, e := range edits {
@@ -24,28 +27,26 @@ func apply(name, text string, edits []edit) (string, error) {
 
 // data appends entries to a ConfigMap, whose data is the last thing in its file.
 func data(entries string) edit {
-	return edit{"\x00", `{{ include "connaisseur.data" ` + entries + " }}\n"}
+	return edit{end, `{{ include "connaisseur.data" ` + entries + " }}\n"}
 }
 
-// optional is a list or mapping of the values,
-// which is left out where it is empty.
+// optional is a list or mapping of the values, which is left out where it is empty.
 func optional(value, key string, indent int) string {
 	margin := strings.Repeat(" ", indent)
 	return fmt.Sprintf("%[1]s{{- with .Values.kubernetes.%[2]s }}\n%[1]s%[3]s:\n%[1]s  {{- toYaml . | nindent %[4]d }}\n%[1]s{{- end }}\n",
 		margin, value, key, indent+2)
 }
 
-// inChart says what of each manifest is a value in the chart. Where the end of a
-// file is meant, it is the character 0.
+// inChart says what of each manifest is a value in the chart.
 var inChart = map[string][]edit{
 	"200-clusterrole.yaml": {
 		{"resources: [namespaces]\n    resourceNames: [connaisseur]", "resources: [namespaces]\n    resourceNames: [{{ .Release.Namespace }}]"},
 	},
 	"200-serviceaccount.yaml": {
-		{"\x00", optional("serviceaccount.annotations", "annotations", 2)},
+		{end, optional("serviceaccount.annotations", "annotations", 2)},
 	},
 	"300-config-alerting.yaml":    {data(".Values.alerting")},
-	"300-config-features.yaml":    {{"\x00", "{{ include \"connaisseur.features\" . }}\n"}},
+	"300-config-features.yaml":    {{end, "{{ include \"connaisseur.features\" . }}\n"}},
 	"300-config-policy.yaml":      {data(`(dict "validators" .Values.application.validators "policy" .Values.application.policy "registries" .Values.application.registries)`)},
 	"300-config-trust-roots.yaml": {data(".Values.application.trustRoots")},
 	"300-config-workloads.yaml":   {data(`(dict "workloads" .Values.application.workloads)`)},
@@ -57,7 +58,7 @@ var inChart = map[string][]edit{
 	},
 	"300-secret.yaml": {
 		{"# The webhook's certificate,", "{{- if eq .Values.kubernetes.deployment.tls.source \"webhook\" }}\n# The webhook's certificate,"},
-		{"\x00", "{{- end }}\n"},
+		{end, "{{- end }}\n"},
 	},
 	"600-deployment.yaml": {
 		{"    app.kubernetes.io/component: webhook\nspec:\n  replicas: 2\n", "    app.kubernetes.io/component: webhook\n" +
@@ -99,8 +100,7 @@ func template(name, manifest string) (string, error) {
 	if strings.Contains(manifest, "{{") {
 		return "", fmt.Errorf("%s has {{, which means something to Helm", name)
 	}
-	edits := inChart[name]
-	text := strings.ReplaceAll(manifest, "  namespace: connaisseur\n", "  namespace: {{ .Release.Namespace }}\n") + "\x00"
-	text, err := apply(name, text, edits)
-	return strings.TrimSuffix(text, "\x00"), err
+	text := strings.ReplaceAll(manifest, "  namespace: connaisseur\n", "  namespace: {{ .Release.Namespace }}\n") + end
+	text, err := apply(name, text, inChart[name])
+	return strings.TrimSuffix(text, end), err
 }
