@@ -4,7 +4,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 hack=$root/hack
-steps=(lint unit viewer fuzz bench demo node integration)
+steps=(lint unit viewer fuzz bench helm demo node integration)
 # shellcheck source-path=SCRIPTDIR source=cluster/report.sh
 source "$hack/cluster/report.sh"
 # shellcheck source-path=SCRIPTDIR source=cluster/packages.sh
@@ -26,6 +26,7 @@ Without a step, all of them:
                 root on Debian
   fuzz          each fuzz test with ${FUZZTIME:-10000x} inputs (FUZZTIME)
   bench         each benchmark once, so that they keep working
+  helm          release.yaml and the chart, with the real helm, on a real API server
   demo          hack/demo.sh, the webhook as a process of this machine
   node          hack/demo.sh --node, where this is root on Debian
   integration   go test -tags integration on a real API server, with images that
@@ -84,6 +85,14 @@ step_fuzz() {
 
 step_bench() { go test -run '^$' -bench . -benchtime 1x ./test/bench/... ./pkg/...; }
 
+step_helm() {
+  "$hack/tools.sh" helm >/dev/null
+  trap stop_cluster EXIT
+  "$hack/cluster.sh" up
+  eval "$("$hack/cluster.sh" env)"
+  go test -tags helm ./test/helm
+}
+
 step_demo() { "$hack/demo.sh"; }
 
 step_node() {
@@ -97,7 +106,7 @@ step_node() {
 step_integration() {
   # Not while go test's clock runs.
   "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian notary notary-server notation check-rules nats-server >/dev/null
-  trap stop_integration EXIT
+  trap stop_cluster EXIT
   "$hack/cluster.sh" up
   eval "$("$hack/cluster.sh" env)"
   "$hack/webhook.sh" up
@@ -106,7 +115,8 @@ step_integration() {
   go test $(race) -tags integration ./...
 }
 
-stop_integration() {
+# stop_cluster ends a step that has a cluster, and maybe a webhook.
+stop_cluster() {
   local status=$?
   trap - EXIT
   if ((status != 0)); then

@@ -32,6 +32,7 @@ Prints the path of each tool, one a line, and builds what is not built yet.
   notation                                       signs, for the Notary Project
   check-rules                                    reads Prometheus's rules
   nats-server                                    takes findings
+  helm                                           installs the chart
   golangci-lint                                  reads the code
 
 Environment:
@@ -63,6 +64,7 @@ locate() {
     notation) module_dir+=/notation module=github.com/notaryproject/notation package=$module/cmd/$1 ;;
     check-rules) module_dir+=/prometheus module=github.com/prometheus/prometheus package=./$1 ;;
     nats-server) module_dir+=/nats module=github.com/nats-io/nats-server/v2 package=$module ;;
+    helm) module_dir+=/helm module=helm.sh/helm/v4 package=$module/cmd/$1 ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;
