@@ -163,7 +163,7 @@ bench() { go test -C "$root" ./test/bench/ -run '^$' -count 1 "$@" | tee /dev/st
 
 measure_go() {
   local out=$work/bench ratio
-  bench -bench 'Cold|Together' -benchtime 40x >"$out"
+  bench -bench 'Cold|Together|AdmissionNotary' -benchtime 40x >"$out"
   bench -bench 'Cached|Findings|Match|Reload|Verify' -benchtime 2s >>"$out"
   bench -bench 'Memory' -benchtime 1x >>"$out"
   row "cold tag: requests" "3" "$(metric "$out" BenchmarkCold/tag requests/op)" "-bench Cold/tag"
