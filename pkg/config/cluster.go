@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,8 +51,10 @@ func ReadCluster(ctx context.Context, client kubernetes.Interface, namespace str
 
 // ClusterID identifies the cluster: it is the UID of the namespace kube-system, by
 // the convention that OpenTelemetry's k8s.cluster.uid follows too. It is "unknown" if
-// it cannot be read.
+// it cannot be read soon: the webhook starts without.
 func ClusterID(ctx context.Context, client kubernetes.Interface) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	namespace, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 	if err != nil || namespace.UID == "" {
 		return "unknown"
