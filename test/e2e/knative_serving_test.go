@@ -267,7 +267,9 @@ func TestKnativesSidecarIsVerified(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, reason := range []string{"InternalError", "ImageDenied"} { // Knative's word for it, and ours
-			within(t, patience, func(ctx context.Context) error { return refusal(ctx, namespace, "Revision", "new-00001", reason, unsigned) })
+			within(t, patience, func(ctx context.Context) error {
+				return refusal(ctx, namespace, "Revision", "new-00001", reason, unsigned)
+			})
 		}
 		for _, kind := range []string{"revisions/new-00001", "configurations/new", "services/new"} {
 			kind, name, _ := strings.Cut(kind, "/")
