@@ -28,7 +28,7 @@ registry_name=registry.localhost
 
 usage() {
   cat <<'USAGE'
-usage: hack/cluster.sh up [--node] | down | env | status
+usage: hack/cluster.sh up [--node] | down | env | status | restart NAME
 
   up            start etcd, the API server, the controller-manager, the scheduler
                 and an image registry on loopback; pods stay Pending
@@ -37,6 +37,7 @@ usage: hack/cluster.sh up [--node] | down | env | status
   down          end all of it and remove every trace
   env           print what a shell needs to use it: eval "$(hack/cluster.sh env)"
   status        say what runs; exits with 0 only when everything does
+  restart NAME  end one of these processes and start it again, as a fault for tests
 
 The first `up` builds Kubernetes from its Go modules (about 6 minutes on two
 cores, and 2 more for a node); the programs are kept outside the tree.
@@ -171,6 +172,18 @@ status() {
   healthy
 }
 
+# restart ends a process and starts it again with the same arguments.
+restart() {
+  local name=$1 pid argv
+  take_lock
+  load_state && [[ -e $run_dir/ready ]] || { say "no cluster is up in $run_dir"; exit 1; }
+  pid=$(alive "$name") || { say "$name does not run; see ${BASH_SOURCE[0]} status"; exit 1; }
+  mapfile -d '' -t argv <"/proc/$pid/cmdline"
+  end "$name"
+  launch "$name" "${argv[@]}"
+  step "waiting for the API server (about 5 seconds)" await 90 "$name" api_ready
+}
+
 main() {
   case "$*" in
     up) up false ;;
@@ -178,6 +191,7 @@ main() {
     down) down ;;
     env) print_env ;;
     status) status ;;
+    "restart "*) restart "$2" ;;
     -h | --help | help) usage ;;
     *) usage >&2; exit 2 ;;
   esac

@@ -4,7 +4,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 hack=$root/hack
-steps=(lint unit viewer fuzz bench helm demo node integration)
+steps=(lint unit viewer fuzz bench helm demo node e2e integration)
 # shellcheck source-path=SCRIPTDIR source=cluster/report.sh
 source "$hack/cluster/report.sh"
 # shellcheck source-path=SCRIPTDIR source=cluster/packages.sh
@@ -29,6 +29,8 @@ Without a step, all of them:
   helm          release.yaml and the chart, with the real helm, on a real API server
   demo          hack/demo.sh, the webhook as a process of this machine
   node          hack/demo.sh --node, where this is root on Debian
+  e2e           what is installed by ko, on a node, under load and with faults; where
+                this is root on Debian
   integration   go test -tags integration on a real API server, with images that
                 the real clients sign; runs the unit tests too
 
@@ -101,6 +103,15 @@ step_node() {
   else
     echo "no node: that needs root on Debian"
   fi
+}
+
+step_e2e() {
+  root_on_debian || { echo "no node: that needs root on Debian" && return; }
+  "$hack/tools.sh" cosign >/dev/null
+  trap stop_cluster EXIT
+  "$hack/cluster.sh" up --node
+  eval "$("$hack/cluster.sh" env)"
+  go test -tags e2e -timeout 20m -v -bench . -benchtime 20x ./test/e2e
 }
 
 step_integration() {

@@ -22,6 +22,9 @@ const (
 	// publishedAnnotation notes since when the webhook configurations hold
 	// the authority of the pair that is next.
 	publishedAnnotation = "connaisseur.sse-secure-systems.github.io/published"
+	// renewAnnotation is set by whoever wants a new certificate before it is due,
+	// to any value; it goes once there is one.
+	renewAnnotation = "connaisseur.sse-secure-systems.github.io/renew"
 	// settle is how long API servers get to see a changed configuration.
 	settle = 30 * time.Second
 )
@@ -89,7 +92,7 @@ func (r *rotation) step(secret *corev1.Secret) (*corev1.Secret, error) {
 	switch {
 	case err == nil:
 		return r.promote(secret, now)
-	case now.Add(renewBefore).Before(leaf.NotAfter):
+	case now.Add(renewBefore).Before(leaf.NotAfter) && !asked(secret):
 		r.again(leaf.NotAfter.Add(-renewBefore).Sub(now))
 		return nil, nil
 	}
@@ -101,7 +104,14 @@ func (r *rotation) step(secret *corev1.Secret) (*corev1.Secret, error) {
 	secret.Data[nextPrefix+certresources.ServerKey] = next.key
 	secret.Data[certresources.CACert] = append(withoutExpired(secret.Data[certresources.CACert], now), next.authority...)
 	delete(secret.Annotations, publishedAnnotation)
+	delete(secret.Annotations, renewAnnotation)
 	return secret, nil
+}
+
+// asked tells whether somebody wants a new certificate now.
+func asked(secret *corev1.Secret) bool {
+	_, ok := secret.Annotations[renewAnnotation]
+	return ok
 }
 
 // issueNow makes the pair that is served, where there is none that could be.
@@ -116,6 +126,7 @@ func (r *rotation) issueNow(secret *corev1.Secret, now time.Time) (*corev1.Secre
 		certresources.CACert:     append(withoutExpired(secret.Data[certresources.CACert], now), first.authority...),
 	}
 	delete(secret.Annotations, publishedAnnotation)
+	delete(secret.Annotations, renewAnnotation)
 	return secret, nil
 }
 

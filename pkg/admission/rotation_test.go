@@ -135,6 +135,22 @@ func TestARenewalPublishesBothAuthoritiesBeforeTheNewLeafIsServed(t *testing.T) 
 	}
 }
 
+// An operator who does not trust the key any more does not wait until it is due, and
+// fails no request either.
+func TestARenewalMayBeAskedFor(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	first := r.must(t, &corev1.Secret{}, true)
+	first.Annotations = map[string]string{renewAnnotation: ""}
+	renewing := r.must(t, first, true)
+	if leaf(renewing) != leaf(first) || count(bundle(renewing)) != 2 || renewing.Data[nextCert] == nil {
+		t.Error("the renewal changed what is served, or does not publish both authorities")
+	}
+	if _, ok := renewing.Annotations[renewAnnotation]; ok {
+		t.Error("the wish outlives its fulfilment")
+	}
+}
+
 func TestWhatCannotServeIsReplacedAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

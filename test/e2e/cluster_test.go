@@ -1,0 +1,198 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const (
+	root         = "../.."
+	ownNamespace = "connaisseur"
+	replicas     = "app.kubernetes.io/name=connaisseur,app.kubernetes.io/component=webhook"
+	// patience is for what a cluster does: pull, start, schedule, elect.
+	patience = 90 * time.Second
+)
+
+func config() (*rest.Config, error) {
+	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("KUBECONFIG must lead to a cluster: %w", err)
+	}
+	c.QPS = -1 // the server defends itself
+	c.WarningHandlerWithContext = rest.NoWarnings{}
+	return c, nil
+}
+
+func connect() (kubernetes.Interface, error) {
+	c, err := config()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(c)
+}
+
+// command runs a program at the root of the tree and gives what it prints. The error
+// has what it printed besides.
+func command(ctx context.Context, name string, args ...string) (string, error) {
+	return commandWith(ctx, nil, name, args...)
+}
+
+// commandWith has more variables in the environment.
+func commandWith(ctx context.Context, env []string, name string, args ...string) (string, error) {
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(name), strings.Join(args, " "), err, out.String(), said.String())
+	}
+	return out.String(), nil
+}
+
+// kubectl runs one that must succeed.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := command(t.Context(), "kubectl", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// poll calls check until it has nothing to complain about.
+func poll(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %v: %w", limit, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// within has a test wait for something.
+func within(t *testing.T, limit time.Duration, check func(context.Context) error) {
+	t.Helper()
+	if err := poll(t.Context(), limit, check); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newNamespace makes a namespace for one test, in which Pods can be created at once.
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	ns, err := cluster.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	if _, err := cluster.CoreV1().ServiceAccounts(ns.Name).Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// newPod is one that has nothing to do.
+func newPod(name, image string) *corev1.Pod {
+	none := int64(0)
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.PodSpec{
+			Containers:                    []corev1.Container{{Name: "app", Image: image}},
+			TerminationGracePeriodSeconds: &none,
+		},
+	}
+}
+
+// try tells whether an image would be admitted, and as what.
+func try(ctx context.Context, namespace, name, image string) (string, error) {
+	pod, err := cluster.CoreV1().Pods(namespace).Create(ctx, newPod(name, image), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		return "", err
+	}
+	return pod.Spec.Containers[0].Image, nil
+}
+
+// denied is a complaint if err is anything but a verdict of the webhook that has
+// these texts.
+func denied(err error, texts ...string) error {
+	switch {
+	case err == nil:
+		return errors.New("it was admitted")
+	case !apierrors.IsForbidden(err), !strings.Contains(err.Error(), "connaisseur.sse-secure-systems.github.io\" denied the request: "):
+		return fmt.Errorf("this is no denial by the webhook: %w", err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			return fmt.Errorf("%q is not in the denial: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// webhooks are the webhook's Pods that are not about to end, oldest first.
+func webhooks(t *testing.T) []corev1.Pod {
+	t.Helper()
+	list, err := cluster.CoreV1().Pods(ownNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: replicas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return pods
+}
+
+// ready tells whether a Pod is.
+func ready(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// settled is a complaint while there are not exactly two replicas, both ready.
+func settled(ctx context.Context) error {
+	d, err := cluster.AppsV1().Deployments(ownNamespace).Get(ctx, "webhook", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if s := d.Status; s.ObservedGeneration != d.Generation || s.Replicas != 2 || s.UpdatedReplicas != 2 || s.AvailableReplicas != 2 {
+		return fmt.Errorf("not two replicas: %+v", s)
+	}
+	list, err := cluster.CoreV1().Pods(ownNamespace).List(ctx, metav1.ListOptions{LabelSelector: replicas})
+	if err != nil {
+		return err
+	}
+	if len(list.Items) != 2 {
+		return fmt.Errorf("there are %d Pods, some of which still end", len(list.Items))
+	}
+	return nil
+}
