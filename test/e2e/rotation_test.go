@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -16,9 +15,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -216,34 +213,15 @@ func published(t *testing.T) *x509.CertPool {
 	return pool
 }
 
-var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
-
 // served asks a replica for its certificate.
 func served(ctx context.Context, pod corev1.Pod) (*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "kubectl", "-n", pod.Namespace, "port-forward", "--address", "127.0.0.1", "pod/"+pod.Name, ":8443")
-	out, err := cmd.StdoutPipe()
+	address, stop, err := forward(ctx, "pod/"+pod.Name, 8443)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		cancel()
-		_ = cmd.Wait() // killed
-	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("kubectl port-forward: %w", err)
-	}
-	address := forwarding.FindStringSubmatch(line)
-	if address == nil {
-		return nil, fmt.Errorf("kubectl port-forward said %q", line)
-	}
+	defer stop()
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // which one it is is the question
-	conn, err := dialer.DialContext(ctx, "tcp", address[1])
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
