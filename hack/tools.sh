@@ -33,6 +33,7 @@ Prints the path of each tool, one a line, and builds what is not built yet.
   check-rules                                    reads Prometheus's rules
   nats-server                                    takes findings
   helm                                           installs the chart
+  certmanager                                    issues certificates
   golangci-lint                                  reads the code
 
 Environment:
@@ -65,6 +66,7 @@ locate() {
     check-rules) module_dir+=/prometheus module=github.com/prometheus/prometheus package=./$1 ;;
     nats-server) module_dir+=/nats module=github.com/nats-io/nats-server/v2 package=$module ;;
     helm) module_dir+=/helm module=helm.sh/helm/v4 package=$module/cmd/$1 ;;
+    certmanager) module_dir+=/certmanager module=github.com/cert-manager/cert-manager package=./$1 ;;
     golangci-lint)
       module_dir+=/lint module=github.com/golangci/golangci-lint/v2 package=$module/cmd/golangci-lint takes="about 2 minutes" ;;
     *) return 1 ;;

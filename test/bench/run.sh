@@ -11,15 +11,17 @@ served=
 
 usage() {
   cat <<'USAGE'
-usage: test/bench/run.sh [--seconds N] [--only process | --only go]
+usage: test/bench/run.sh [--seconds N] [--only process | go | installed]
 
 Starts a control plane and the webhook as processes of this machine, with ports
 and folders of their own, measures, ends all of it, and prints a Markdown table
 on standard output. What goes on is said on standard error.
 
-  --seconds N     how long each load lasts, 1 to 30 (default 10)
-  --only process  measure the webhook's process only
-  --only go       run the Go benchmarks only
+  --seconds N       how long each load lasts, 1 to 30 (default 10)
+  --only process    measure the webhook's process only
+  --only go         run the Go benchmarks only
+  --only installed  measure it as installed, on a node, only; for that this must be
+                    root on Debian, and is left out where it is not
 USAGE
 }
 
@@ -36,7 +38,7 @@ parse() {
     shift
   done
   [[ $seconds =~ ^[0-9]+$ ]] && ((seconds >= 1 && seconds <= 30)) || { usage >&2 && exit 2; }
-  [[ $only =~ ^(process|go)?$ ]] || { usage >&2 && exit 2; }
+  [[ $only =~ ^(process|go|installed)?$ ]] || { usage >&2 && exit 2; }
 }
 
 settings() {
@@ -209,14 +211,32 @@ measure_go() {
   done
 }
 
+# measure_installed measures what is installed by ko, through the API server.
+measure_installed() {
+  local out=$work/installed
+  "$hack/cluster.sh" up --node
+  eval "$("$hack/cluster.sh" env)"
+  go test -C "$root" -tags e2e -count 1 -timeout 10m -run '^$' -bench . ./test/e2e | tee /dev/stderr >"$out"
+  row "cold install: ko apply to two replicas Ready" "≤ 30 s" "$(sed -n 's/^from nothing to two replicas Ready: //p' "$out")" "--only installed"
+  row "edit of the policy to its effect on the API server's answer: p50" "≤ 1 s" "$(metric "$out" BenchmarkReload p50-ms) ms, at most $(metric "$out" BenchmarkReload max-ms) ms" "--only installed"
+  row "admissions through the API server, two replicas, 16 clients" "≥ 200/s" "$(metric "$out" BenchmarkAdmission/verified admissions/s)/s, p50 $(metric "$out" BenchmarkAdmission/verified p50-ms) ms" "--only installed"
+  row "the same where the webhook is not asked" "" "$(metric "$out" BenchmarkAdmission/exempt admissions/s)/s, p50 $(metric "$out" BenchmarkAdmission/exempt p50-ms) ms" "--only installed"
+  "$hack/cluster.sh" down
+}
+
 main() {
   parse "$@"
   settings
   trap cleanup EXIT
   load_before=$(cut -d' ' -f1 /proc/loadavg)
   : >"$work/table"
-  [[ $only == go ]] || measure_process
-  [[ $only == process ]] || measure_go
+  [[ -n $only && $only != process ]] || measure_process
+  [[ -n $only && $only != go ]] || measure_go
+  if [[ $only == installed ]] || [[ -z $only && $EUID == 0 && -f /etc/debian_version ]]; then
+    if [[ -d $webhook ]]; then "$hack/webhook.sh" down >&2; fi
+    if [[ -d $CONNAISSEUR_CLUSTER_DIR ]]; then "$hack/cluster.sh" down; fi
+    measure_installed
+  fi
   table
 }
 

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -195,4 +197,33 @@ func settled(ctx context.Context) error {
 		return fmt.Errorf("there are %d Pods, some of which still end", len(list.Items))
 	}
 	return nil
+}
+
+var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
+
+// forward makes a port of something in our namespace one of this machine, until stop
+// is called.
+func forward(ctx context.Context, target string, port int) (address string, stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, "kubectl", "-n", ownNamespace, "port-forward", "--address", "127.0.0.1", target, fmt.Sprintf(":%d", port))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		cancel()
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return "", nil, err
+	}
+	stop = func() {
+		cancel()
+		_ = cmd.Wait() // it was killed
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	said := forwarding.FindStringSubmatch(line)
+	if said == nil {
+		stop()
+		return "", nil, fmt.Errorf("kubectl port-forward said %q: %w", line, err)
+	}
+	return said[1], stop, nil
 }

@@ -134,11 +134,11 @@ const promised = time.Second
 // edit makes one, and complains if it is not accepted, or not refused, as it should be.
 func edit(ctx context.Context, i int) (broken bool, err error) {
 	name, data := "config-policy", map[string]string{"policy": fire(i)}
-	switch {
-	case i%4 == 2:
+	switch i % 4 {
+	case 2:
 		name, data = "config-trust-roots", map[string]string{"ours.pub": [...]string{publicKey, "no key", strangersKey, "no key"}[i/4%4]}
 		broken = i/4%2 == 1
-	case i%4 == 3:
+	case 3:
 		data["policy"] = strings.ReplaceAll(fire(i), "validator: deny}", "validator: dney}")
 		broken = true
 	}

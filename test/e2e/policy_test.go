@@ -56,12 +56,16 @@ func configureBase(ctx context.Context) error {
 	if err := set(ctx, "config-trust-roots", map[string]string{"ours.pub": publicKey}); err != nil {
 		return err
 	}
-	registries := ""
-	if plainHTTP() {
-		host, _, _ := strings.Cut(repository(), "/")
-		registries = fmt.Sprintf("- {host: %q, insecure: true}\n", host)
+	return set(ctx, "config-policy", map[string]string{"validators": validators, "policy": baseRules(), "registries": registries()})
+}
+
+// registries says how the tests' registry is talked to.
+func registries() string {
+	if !plainHTTP() {
+		return ""
 	}
-	return set(ctx, "config-policy", map[string]string{"validators": validators, "policy": baseRules(), "registries": registries})
+	host, _, _ := strings.Cut(repository(), "/")
+	return fmt.Sprintf("- {host: %q, insecure: true}\n", host)
 }
 
 // configuredBase also waits until every replica decides by it.
@@ -69,6 +73,11 @@ func configuredBase(ctx context.Context) error {
 	if err := configureBase(ctx); err != nil {
 		return err
 	}
+	return decidesByBase(ctx)
+}
+
+// decidesByBase waits for that.
+func decidesByBase(ctx context.Context) error {
 	// One request after the other meets another replica, or enough of them do.
 	agreed := 0
 	return poll(ctx, patience, func(ctx context.Context) error {

@@ -3,15 +3,20 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"os/exec"
-	"regexp"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +75,108 @@ func TestALostCertificateIsReplacedAtOnce(t *testing.T) {
 	load.wantFailuresOnly(t, fault, 3*time.Second)
 }
 
+// The certificate may be the user's own. The commands are config/README.md's.
+func TestACertificateOfTheUsersOwn(t *testing.T) {
+	within(t, patience, settled)
+	t.Cleanup(func() { // as an installation has it
+		if err := cluster.CoreV1().Secrets(ownNamespace).Delete(context.Background(), secretName, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := command(context.Background(), "kubectl", "apply", "-f", "config/300-secret.yaml"); err != nil {
+			t.Error(err)
+		}
+		if err := configuredBase(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	makeCertificate(t, dir)
+	load, commands := newStream(t), documented(t, "ca.crt")
+	load.warm(t)
+	fault := time.Now()
+	for _, line := range commands {
+		for _, name := range []string{"tls.crt", "tls.key", "ca.crt"} {
+			line = strings.ReplaceAll(line, "--from-file="+name, "--from-file="+filepath.Join(dir, name))
+		}
+		follow(t, []string{line})
+	}
+	if name := serving(t).Issuer.CommonName; name != "own authority" {
+		t.Errorf("the certificate is by %q", name)
+	}
+	time.Sleep(4 * time.Second)
+	load.wantFailuresOnly(t, fault, 3*time.Second)
+	for _, pod := range webhooks(t) {
+		leaf, err := served(t.Context(), pod)
+		if err != nil || !leaf.Equal(serving(t)) {
+			t.Errorf("%s does not serve it: %v", pod.Name, err)
+		}
+	}
+	// What is installed again leaves it alone.
+	kubectl(t, "apply", "-f", "config/300-secret.yaml")
+	if name := serving(t).Issuer.CommonName; name != "own authority" {
+		t.Errorf("it was replaced by one of %q", name)
+	}
+}
+
+// documented gives the commands of the block of config/README.md that has this text.
+func documented(t *testing.T, text string) (commands []string) {
+	t.Helper()
+	page, err := os.ReadFile(root + "/config/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(page), "```console\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if strings.Contains(block, text) {
+			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
+				commands = append(commands, strings.TrimSpace(line))
+			}
+		}
+	}
+	if len(commands) == 0 {
+		t.Fatalf("no block of commands has %q", text)
+	}
+	return commands
+}
+
+// makeCertificate writes tls.crt, tls.key and ca.crt.
+func makeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "own authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "webhook"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
+		DNSNames: []string{"connaisseur-webhook." + ownNamespace + ".svc"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, authority, key.Public(), authorityKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"ca.crt": {Type: "CERTIFICATE", Bytes: authorityDER}, "tls.crt": {Type: "CERTIFICATE", Bytes: leafDER}, "tls.key": {Type: "PRIVATE KEY", Bytes: keyDER},
+	} {
+		write(t, filepath.Join(dir, name), string(pem.EncodeToMemory(block)))
+	}
+}
+
 // serving is the certificate in the Secret; nil if there is none.
 func serving(t *testing.T) *x509.Certificate {
 	t.Helper()
@@ -77,7 +184,11 @@ func serving(t *testing.T) *x509.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _ := pem.Decode(secret.Data["server-cert.pem"])
+	text := secret.Data["server-cert.pem"]
+	if secret.Type == corev1.SecretTypeTLS {
+		text = secret.Data[corev1.TLSCertKey]
+	}
+	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil
 	}
@@ -102,34 +213,15 @@ func published(t *testing.T) *x509.CertPool {
 	return pool
 }
 
-var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
-
 // served asks a replica for its certificate.
 func served(ctx context.Context, pod corev1.Pod) (*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "kubectl", "-n", pod.Namespace, "port-forward", "--address", "127.0.0.1", "pod/"+pod.Name, ":8443")
-	out, err := cmd.StdoutPipe()
+	address, stop, err := forward(ctx, "pod/"+pod.Name, 8443)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		cancel()
-		_ = cmd.Wait() // killed
-	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("kubectl port-forward: %w", err)
-	}
-	address := forwarding.FindStringSubmatch(line)
-	if address == nil {
-		return nil, fmt.Errorf("kubectl port-forward said %q", line)
-	}
+	defer stop()
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // which one it is is the question
-	conn, err := dialer.DialContext(ctx, "tcp", address[1])
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
