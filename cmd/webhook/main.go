@@ -39,6 +39,10 @@ type environment struct {
 	ServiceName string        `envconfig:"WEBHOOK_SERVICE_NAME" default:"connaisseur-webhook"`
 	ExtraHosts  []string      `envconfig:"WEBHOOK_EXTRA_HOSTS"`
 	GracePeriod time.Duration `envconfig:"WEBHOOK_GRACE_PERIOD" default:"10s"`
+	// QueueProxy is the URL of Knative's queue-proxy where this is a Knative Service.
+	QueueProxy string `envconfig:"QUEUE_PROXY_URL"`
+	// MeterPort is where it asks, as Knative sets it.
+	MeterPort int `envconfig:"PORT" default:"8081"`
 	// DrainFindings is for findings that wait when the last request is answered.
 	DrainFindings time.Duration `envconfig:"FINDINGS_GRACE_PERIOD" default:"5s"`
 }

@@ -39,13 +39,24 @@ func (w webhook) serve(ctx context.Context) {
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: w.owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, w.env.SecretName))
-	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: w.env.Port, GracePeriod: w.env.GracePeriod, Certificate: certificate, Tracer: otel.GetTracerProvider()},
+	var meter *admission.Meter
+	if w.env.QueueProxy != "" {
+		meter = admission.NewMeter(w.env.QueueProxy)
+	}
+	server, err := admission.NewServer(ctx, admission.ServerOptions{Port: w.env.Port, GracePeriod: w.env.GracePeriod, Certificate: certificate, Tracer: otel.GetTracerProvider(), Meter: meter},
 		w.handler(admission.NewMutating(engine, w.store.Snapshot, w.instruments, logger.Desugar())),
 		w.handler(admission.NewValidating(engine, w.store.Snapshot, w.instruments, logger.Desugar()).WithEvents(config.NewRecorder(ctx), system.Namespace())),
 		admission.NewConfig(config.NewReviewer(ctx, w.material), logger.Desugar()),
 	)
 	if err != nil {
 		logger.Fatalw("The webhook cannot be set up", zap.Error(err))
+	}
+	if meter != nil {
+		go func() {
+			if err := meter.Serve(ctx, w.env.MeterPort); err != nil {
+				logger.Fatalw("Admissions cannot be counted", zap.Error(err))
+			}
+		}()
 	}
 	probes := injection.AddReadiness(ctx, admission.Readiness(ctx, certificate, w.store.Snapshot, w.store.Problem))
 	probes = injection.AddLiveness(probes, admission.Liveness)

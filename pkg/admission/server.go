@@ -30,6 +30,8 @@ type ServerOptions struct {
 	Certificate func() (*tls.Certificate, error)
 	// Tracer makes the spans of requests; nil makes none.
 	Tracer trace.TracerProvider
+	// Meter counts the requests; nil where nobody wants to know.
+	Meter *Meter
 }
 
 // Server serves admission webhooks over HTTPS.
@@ -62,10 +64,14 @@ func NewServer(ctx context.Context, o ServerOptions, controllers ...webhook.Admi
 	// less for each request.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	var handler http.Handler = s.guard
+	if o.Meter != nil {
+		handler = o.Meter.Count(handler)
+	}
 	s.http = &http.Server{
 		Protocols:         protocols,
 		Addr:              ":" + strconv.Itoa(o.Port),
-		Handler:           s.guard,
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       maxTimeout,
 		WriteTimeout:      2 * maxTimeout,
