@@ -11,7 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"knative.dev/pkg/network"
 )
 
 // HeldPath is where a Meter is asked by the queue-proxy.
@@ -21,15 +24,23 @@ const HeldPath = "/held/"
 // is faster, and costs nothing.
 const metered = 5 * time.Millisecond
 
+// watched is how often the queue-proxy is asked whether the Pod is to end.
+const watched = 250 * time.Millisecond
+
 // Meter has Knative's queue-proxy count the admissions that are under way, by which
 // Knative scales. The queue-proxy is in the same Pod as the webhook but has no
 // certificate that API servers would accept, so that they go past it. Instead, for
 // each admission a request without content goes through the queue-proxy and back to
 // the Meter, and takes as long as the admission does. What becomes of it has no
 // bearing on the admission.
+//
+// When the Pod is to end, the queue-proxy is told, and the webhook only when no
+// request has come for half a minute. API servers keep their connections, by which
+// they would come. So the Meter asks the queue-proxy, and has them closed.
 type Meter struct {
 	queueProxy string
 	client     http.Client
+	leaving    atomic.Bool // the Pod is to end
 
 	mu   sync.Mutex
 	held map[string]<-chan struct{} // closed when the admission is over
@@ -48,6 +59,9 @@ func NewMeter(queueProxy string) *Meter {
 // Count has every request that next serves be counted.
 func (m *Meter) Count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.leaving.Load() {
+			w.Header().Set("Connection", "close") // the next request is for another replica
+		}
 		over := make(chan struct{})
 		defer close(over)
 		defer time.AfterFunc(metered, func() { m.hold(context.WithoutCancel(r.Context()), over) }).Stop()
@@ -87,12 +101,45 @@ func (m *Meter) Serve(ctx context.Context, port int) error {
 	mux := http.NewServeMux()
 	mux.Handle(HeldPath, m)
 	server := http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go m.watch(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // what is not counted any more is answered
 	defer stop()
 	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("cannot serve the queue-proxy: %w", err)
 	}
 	return nil
+}
+
+// watch asks the queue-proxy until ctx ends whether the Pod is to end.
+func (m *Meter) watch(ctx context.Context) {
+	ticker := time.NewTicker(watched)
+	defer ticker.Stop()
+	for ctx.Err() == nil && !m.leaving.Load() {
+		if m.draining(ctx) {
+			m.leaving.Store(true)
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// draining asks once. Whoever asks as the kubelet does, but not about what Knative has
+// it ask, is told by knative.dev/pkg/network/handlers.Drainer either that the Pod is to
+// end or that the request is a bad one; neither counts as a request.
+func (m *Meter) draining(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.queueProxy, nil)
+	if err != nil {
+		return false
+	}
+	request.Header.Set(network.UserAgentKey, network.KubeProbeUAPrefix+"connaisseur")
+	response, err := m.client.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusServiceUnavailable
 }
 
 // ServeHTTP answers when the admission is over.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"knative.dev/pkg/network/handlers"
 )
 
 // queueProxy stands in for Knative's: it counts the requests that are under way
@@ -99,6 +101,38 @@ func TestAnAdmissionDoesWithoutTheQueueProxy(t *testing.T) {
 	}))
 	if got := admit(t.Context(), counted); got != http.StatusAccepted {
 		t.Errorf("it was answered with %d", got)
+	}
+}
+
+// It is what Knative's queue-proxy has in front.
+func TestAPIServersAreSentAwayWhenThePodIsToEnd(t *testing.T) {
+	t.Parallel()
+	drainer := &handlers.Drainer{
+		Inner: http.NotFoundHandler(), QuietPeriod: time.Hour,
+		HealthCheck: func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "not as Knative asks", http.StatusBadRequest)
+		},
+	}
+	proxy := httptest.NewServer(drainer)
+	t.Cleanup(proxy.Close)
+	meter := NewMeter(proxy.URL)
+	counted := meter.Count(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	connection := func() string {
+		w := httptest.NewRecorder()
+		counted.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, MutatePath, nil))
+		return w.Header().Get("Connection")
+	}
+	go meter.watch(t.Context())
+	time.Sleep(2 * watched)
+	if got := connection(); got != "" {
+		t.Errorf("while it stays: %q", got)
+	}
+	go drainer.Drain()
+	t.Cleanup(drainer.Reset)
+	for deadline := time.Now().Add(10 * time.Second); connection() != "close"; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("they are not sent away")
+		}
 	}
 }
 

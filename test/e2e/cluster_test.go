@@ -201,11 +201,11 @@ func settled(ctx context.Context) error {
 
 var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
 
-// forward makes a port of something in our namespace one of this machine, until stop
+// forward makes a port of something in a namespace one of this machine, until stop
 // is called.
-func forward(ctx context.Context, target string, port int) (address string, stop func(), err error) {
+func forward(ctx context.Context, namespace, target string, port int) (address string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, "kubectl", "-n", ownNamespace, "port-forward", "--address", "127.0.0.1", target, fmt.Sprintf(":%d", port))
+	cmd := exec.CommandContext(ctx, "kubectl", "-n", namespace, "port-forward", "--address", "127.0.0.1", target, fmt.Sprintf(":%d", port))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		cancel()

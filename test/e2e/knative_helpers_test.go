@@ -3,9 +3,7 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -103,28 +101,15 @@ func buildHello(t *testing.T, tag string) builtImage {
 // ingress is a way to what Knative serves by HTTP.
 type ingress struct{ address string }
 
-// forward opens a way to the ingress until the end of the test, by loopback.
-func forward(t *testing.T) ingress {
+// toIngress opens one until the end of the test.
+func toIngress(t *testing.T) ingress {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "kubectl", "--namespace", "traefik", "port-forward", "service/traefik", ":80")
-	out, err := cmd.StdoutPipe()
+	address, stop, err := forward(t.Context(), "traefik", "service/traefik", 80)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended it
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if rest, found := strings.CutPrefix(lines.Text(), "Forwarding from 127.0.0.1:"); found {
-			port, _, _ := strings.Cut(rest, " ")
-			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return ingress{"http://127.0.0.1:" + port}
-		}
-	}
-	t.Fatalf("kubectl port-forward has ended: %v", errors.Join(lines.Err(), cmd.Wait()))
-	return ingress{}
+	t.Cleanup(stop)
+	return ingress{"http://" + address}
 }
 
 // get is a complaint unless the Knative Service answers.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,10 @@ import (
 )
 
 // The variant for those who have Knative Serving, and what README.md says about it.
-const variant = "config/optional/knative-service.yaml"
+const (
+	variant    = "config/optional/knative-service.yaml"
+	superseded = "serving.knative.dev/service=webhook,serving.knative.dev/routingState=reserve"
+)
 
 func TestTheWebhookAsAKnativeService(t *testing.T) {
 	client := knative(t)
@@ -140,7 +144,8 @@ func startSlowRegistry(t *testing.T) (host string) {
 	return host
 }
 
-// testNewRevision has the webhook replaced by one with another environment.
+// testNewRevision has the webhook replaced by one with another environment. The
+// Revision before is asked too, and so would not go by itself.
 func testNewRevision(t *testing.T, client dynamic.Interface) {
 	load := newStream(t)
 	load.warm(t)
@@ -149,13 +154,23 @@ func testNewRevision(t *testing.T, client dynamic.Interface) {
 		t.Fatal(err)
 	}
 	start := time.Now()
+	within(t, patience, func(ctx context.Context) error {
+		if out := kubectl(t, "-n", ownNamespace, "delete", "revisions", "-l", superseded); !strings.Contains(out, "webhook-00001") {
+			return errors.New("the Revision before has not been superseded")
+		}
+		return knativeReady(ctx, client, "services", ownNamespace, "webhook")
+	})
 	within(t, patience, func(context.Context) error {
-		for _, pod := range webhooks(t) {
-			if pod.Labels["serving.knative.dev/configurationGeneration"] != "2" {
+		pods := webhooks(t)
+		for _, pod := range pods {
+			if pod.Labels["serving.knative.dev/revision"] != "webhook-00002" {
 				return fmt.Errorf("%s is not of the new Revision", pod.Name)
 			}
 		}
-		return knativeReady(t.Context(), client, "services", ownNamespace, "webhook")
+		if len(pods) == 0 {
+			return errors.New("there are no replicas")
+		}
+		return nil
 	})
 	t.Logf("after %v", time.Since(start))
 	load.wantAllRight(t)
@@ -166,6 +181,8 @@ func testNewRevision(t *testing.T, client dynamic.Interface) {
 func testScaling(t *testing.T, slow string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	others := newStream(t)
+	others.warm(t)
 	namespace, start := newNamespace(t), time.Now()
 	var all sync.WaitGroup
 	for worker := range 35 {
@@ -198,6 +215,16 @@ func testScaling(t *testing.T, slow string) {
 		return nil
 	})
 	t.Logf("and back to one %v after there was nothing more", time.Since(start))
+	// Those that were one too many end meanwhile.
+	within(t, patience, func(ctx context.Context) error {
+		list, err := cluster.CoreV1().Pods(ownNamespace).List(ctx, metav1.ListOptions{LabelSelector: replicas})
+		if err == nil && len(list.Items) != 1 {
+			err = fmt.Errorf("there are still %d Pods", len(list.Items))
+		}
+		return err
+	})
+	t.Logf("the others have ended after %v", time.Since(start))
+	others.wantAllRight(t)
 }
 
 // testWithoutKnative has everything of Knative's stand still, and the webhook's Pods

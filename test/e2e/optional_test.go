@@ -34,7 +34,7 @@ func TestTheEventViewerIsTold(t *testing.T) {
 	if err := set(t.Context(), "config-alerting", map[string]string{"sinks": sink}); err != nil {
 		t.Fatal(err)
 	}
-	address, stop, err := forward(t.Context(), "service/event-viewer", 80)
+	address, stop, err := forward(t.Context(), ownNamespace, "service/event-viewer", 80)
 	if err != nil {
 		t.Fatal(err)
 	}

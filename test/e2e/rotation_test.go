@@ -215,7 +215,7 @@ func published(t *testing.T) *x509.CertPool {
 
 // served asks a replica for its certificate.
 func served(ctx context.Context, pod corev1.Pod) (*x509.Certificate, error) {
-	address, stop, err := forward(ctx, "pod/"+pod.Name, 8443)
+	address, stop, err := forward(ctx, ownNamespace, "pod/"+pod.Name, 8443)
 	if err != nil {
 		return nil, err
 	}
