@@ -477,7 +477,9 @@ func TestSettingsChange(t *testing.T) {
 	r := joined(t, s, options{})
 	r.trusts(t, app)
 	r.stored(t, 3)
-	clients := func(s *redistest.Server) int { return strings.Count(s.Do(t, "CLIENT", "LIST", "TYPE", "normal"), " addr=") - 1 }
+	clients := func(s *redistest.Server) int {
+		return strings.Count(s.Do(t, "CLIENT", "LIST", "TYPE", "normal"), " addr=") - 1
+	}
 	if n := clients(s); n != 1 {
 		t.Errorf("%d connections", n)
 	}
