@@ -88,10 +88,11 @@ func (v *cachedValidator) borrow(ctx context.Context, k key, req validator.Reque
 	return e, true
 }
 
-// newest tells whether an entry is newer than what is known.
+// newest tells whether nothing is known that is newer than an entry. It may be known
+// itself, by way of another key.
 func (c *Cache) newest(k key, e entry) bool {
 	own, known := c.store.get(k)
-	return !known || own.stored.Before(e.stored)
+	return !known || own.stored.Before(e.stored) || own.denial == nil && own.stored.Equal(e.stored)
 }
 
 // share passes a result on. A denial is nobody else's business, as who signs an

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -335,7 +336,7 @@ func TestT27AResultMustHoldForWhoTakesIt(t *testing.T) {
 // Requests that meet share one look, as they share one verification.
 func TestConcurrentCallersShareOneLook(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		looks := 0
+		var looks atomic.Int64
 		c, current := cache.New(cache.Options{}), digestA
 		c.Share(slow{pool{}, &looks})
 		f := trusts("f", &current)
@@ -352,19 +353,50 @@ func TestConcurrentCallersShareOneLook(t *testing.T) {
 				t.Error(diff)
 			}
 		}
-		if looks != 1 || f.calls.Load() != 1 {
-			t.Errorf("%d looks, %d verifications", looks, f.calls.Load())
+		if looks.Load() != 1 || f.calls.Load() != 1 {
+			t.Errorf("%d looks, %d verifications", looks.Load(), f.calls.Load())
+		}
+	})
+}
+
+// The images of one Pod may be the same by different names, which come at once.
+func TestWhatIsBorrowedAtOnceUnderSeveralNamesIsBorrowed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var looks atomic.Int64
+		p, current := pool{}, digestA
+		v, _ := p.replica(trusts("f", &current), sharing("r"))
+		if _, err := v.Validate(t.Context(), request(t, "example.org/app:v1")); err != nil {
+			t.Fatal(err)
+		}
+		c, second := cache.New(cache.Options{}), trusts("f", &current)
+		c.Share(slow{p, &looks})
+		w, _ := c.Wrap(second, second, sharing("r"))
+		done := make(chan error)
+		for i, reference := range []string{"example.org/app:v1", "example.org/app:v1@" + string(digestA), "example.org/app@" + string(digestA)} {
+			go func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				_, err := w.Validate(t.Context(), request(t, reference))
+				done <- err
+			}()
+		}
+		for range 3 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if second.calls.Load() != 0 {
+			t.Errorf("%d verifications", second.calls.Load())
 		}
 	})
 }
 
 type slow struct {
 	pool
-	looks *int
+	looks *atomic.Int64
 }
 
 func (s slow) Load(ctx context.Context, name cache.Name) (cache.Established, bool) {
-	*s.looks++
+	s.looks.Add(1)
 	time.Sleep(100 * time.Millisecond)
 	return s.pool.Load(ctx, name)
 }
