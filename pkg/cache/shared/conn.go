@@ -14,7 +14,7 @@ const (
 	patience = 250 * time.Millisecond
 	// maxWaiting bounds the commands that wait to be written, and those that wait
 	// for an answer.
-	maxWaiting = 512
+	maxWaiting = 1024
 )
 
 var (
@@ -54,6 +54,16 @@ func (c *conn) fail(why error) {
 		close(c.gone)
 		_ = c.net.Close() // ends those who read and write
 	})
+}
+
+// failed tells whether the connection was given up.
+func (c *conn) failed() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // close gives the connection up, and waits until nothing uses it any more.

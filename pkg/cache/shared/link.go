@@ -36,12 +36,16 @@ type link struct {
 	live     atomic.Pointer[conn] // nil while there is none that works
 	stop     context.CancelFunc
 	done     sync.WaitGroup
-	outages  occasionally
+	// said is why Redis cannot be used, as far as it was said; begun before anything was.
+	said    string
+	outages occasionally
 }
+
+const begun = "nothing was said yet"
 
 func newLink(settings Settings, logger *zap.Logger) *link {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &link{settings: settings, logger: logger.With(zap.String("redis", settings.address)), stop: stop}
+	l := &link{settings: settings, logger: logger.With(zap.String("redis", settings.address)), stop: stop, said: begun}
 	l.done.Go(func() { l.keep(ctx) })
 	return l
 }
@@ -53,16 +57,12 @@ func (l *link) close() {
 
 // keep makes a connection whenever there is none.
 func (l *link) keep(ctx context.Context) {
-	wait, down := firstWait, false
+	wait := firstWait
 	for {
 		began := time.Now()
 		c, err := l.connect(ctx)
 		if err == nil {
-			if down {
-				l.logger.Info("The shared cache is in use again")
-			} else {
-				l.logger.Info("The shared cache is in use")
-			}
+			l.up()
 			l.live.Store(c)
 			err = watch(ctx, c)
 			l.live.Store(nil)
@@ -71,11 +71,8 @@ func (l *link) keep(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !down || l.outages.now() {
-			l.outages.now()
-			l.logger.Warn("The shared cache is out of reach; this replica verifies by itself meanwhile", zap.String("reason", reason(err)))
-		}
-		if down = true; time.Since(began) > settled {
+		l.down(err)
+		if time.Since(began) > settled {
 			wait = firstWait
 		}
 		select {
@@ -84,6 +81,23 @@ func (l *link) keep(ctx context.Context) {
 			return
 		}
 		wait = min(2*wait, maxWait)
+	}
+}
+
+// up says that Redis can be used, unless nobody was told that it cannot.
+func (l *link) up() {
+	if l.said != "" {
+		l.logger.Info("The shared cache is in use")
+	}
+	l.said = ""
+}
+
+// down says why it cannot, once for each reason, and not too often where it comes and
+// goes.
+func (l *link) down(err error) {
+	if why := reason(err); why != l.said && l.outages.now() {
+		l.said = why
+		l.logger.Warn("The shared cache is out of reach; this replica verifies by itself meanwhile", zap.String("reason", why))
 	}
 }
 
@@ -165,13 +179,16 @@ func ask(ctx context.Context, c *conn, limit time.Duration, args ...string) erro
 	return a.failed()
 }
 
-// reason is an error without addresses and ports, which differ each time.
+// reason is an error without addresses and ports, which differ each time, and not
+// longer than is read: a certificate's names are in it, of which there can be many.
 func reason(err error) string {
+	const most = 300
+	text := err.Error()
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
-		return op.Op + ": " + op.Err.Error()
+		text = op.Op + ": " + op.Err.Error()
 	}
-	return err.Error()
+	return text[:min(len(text), most)]
 }
 
 // occasionally tells when something may be said again.

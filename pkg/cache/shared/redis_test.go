@@ -365,7 +365,7 @@ func TestRedisMayFailAtAnyTime(t *testing.T) {
 		under(t, r.use(t, true), func() {})
 		r.trusts(t, app)
 		r.wait(t, "stored", func() bool { return len(s.Entries(t)) > 3 })
-		if said := r.said(); strings.Count(said, "out of reach") != 1 || strings.Count(said, "in use again") != 1 {
+		if said := r.said(); strings.Count(said, "out of reach") != 1 || strings.Count(said, "is in use") != 2 {
 			t.Error(said)
 		}
 	})
@@ -413,6 +413,18 @@ func TestRedisMayFailAtAnyTime(t *testing.T) {
 		r := joined(t, s, options{})
 		under(t, r, func() { s.Do(t, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") })
 		r.use(t, true)
+	})
+	t.Run("it is a replica now", func(t *testing.T) {
+		t.Parallel()
+		s := redistest.Start(t)
+		r := joined(t, s, options{})
+		s.Do(t, "REPLICAOF", "127.0.0.1", "1")
+		under(t, r, func() {})
+		r.wait(t, "looked for anew", func() bool { return strings.Contains(r.said(), "READONLY: it is a replica") })
+		s.Do(t, "REPLICAOF", "NO", "ONE")
+		r.use(t, true)
+		under(t, r, func() {})
+		r.wait(t, "stored", func() bool { return r.shared.Use().Stored > 0 })
 	})
 	t.Run("it is slow", func(t *testing.T) {
 		t.Parallel()

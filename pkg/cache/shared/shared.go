@@ -90,7 +90,11 @@ func (s *session) connection() *conn {
 	if s.link == nil {
 		return nil
 	}
-	return s.link.live.Load()
+	c := s.link.live.Load()
+	if c == nil || c.failed() {
+		return nil
+	}
+	return c
 }
 
 // Load implements cache.Shared.
@@ -149,14 +153,15 @@ func (c *Cache) Store(names []cache.Name, e cache.Established) {
 	}
 	conn, text := s.connection(), write(e)
 	for _, name := range names {
-		if conn == nil || text == nil || !conn.try(c.settle(s), "SET", s.sealer.place(name), string(s.sealer.seal(name, text)), "PX", strconv.FormatInt(left.Milliseconds(), 10)) {
+		if conn == nil || text == nil || !conn.try(c.settle(s, conn), "SET", s.sealer.place(name), string(s.sealer.seal(name, text)), "PX", strconv.FormatInt(left.Milliseconds(), 10)) {
 			c.counts.dropped.Add(1)
 		}
 	}
 }
 
-// settle counts what became of an entry.
-func (c *Cache) settle(s *session) func(answer) {
+// settle counts what became of an entry. A Redis that was the primary, and is a
+// replica now, is to be looked for anew.
+func (c *Cache) settle(s *session, from *conn) func(answer) {
 	return func(a answer) {
 		err := a.failed()
 		if err == nil {
@@ -164,6 +169,9 @@ func (c *Cache) settle(s *session) func(answer) {
 			return
 		}
 		c.counts.unstored.Add(1)
+		if a.failure == "READONLY" {
+			from.fail(err)
+		}
 		if c.unstored.now() {
 			s.logger.Warn("Results cannot be stored in the shared cache", zap.String("reason", err.Error()))
 		}

@@ -79,7 +79,7 @@ func (s *Server) Run(tb testing.TB) {
 	_, port, _ := net.SplitHostPort(s.Address)
 	args := append([]string{"-c", lifeline, "redis", "redis-server", "--port", "0", "--tls-port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
 		"--tls-cert-file", "server.crt", "--tls-key-file", "server.key", "--tls-ca-cert-file", "ca.crt", "--tls-auth-clients", "no",
-		"--requirepass", Password, "--enable-debug-command", "yes"}, s.options...)
+		"--requirepass", Password}, s.options...)
 	s.command = exec.Command("sh", args...)
 	s.command.Dir = s.dir
 	said := &bytes.Buffer{}
