@@ -32,7 +32,7 @@ Without a step, all of them:
   e2e           what is installed by ko, on a node, under load and with faults; where
                 this is root on Debian
   integration   go test -tags integration on a real API server, with images that
-                the real clients sign; runs the unit tests too
+                the real clients sign, and a real Redis; runs the unit tests too
 
 Needs Go and git; what else it needs it builds, or installs where it is root on
 Debian. The first run builds Kubernetes and a Sigstore, which takes about a quarter
@@ -115,6 +115,10 @@ step_e2e() {
 }
 
 step_integration() {
+  if ! command -v redis-server >/dev/null; then
+    root_on_debian || { echo "no redis-server: install Redis or Valkey, or be root on Debian" && return 1; }
+    step "installing redis-server (about half a minute)" install_packages redis-server
+  fi
   # Not while go test's clock runs.
   "$hack/tools.sh" cosign cosign3 fulcio tesseract rekor-tiles timestamp-server rekor-server trillian notary notary-server notation check-rules nats-server >/dev/null
   trap stop_cluster EXIT

@@ -22,6 +22,7 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/admission"
 	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/cache/shared"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
@@ -97,6 +98,9 @@ func main() {
 	}
 	results := cache.New(cache.Options{})
 	instruments.WatchCache(results.Use)
+	replicas := &shared.Cache{}
+	instruments.WatchSharedCache(replicas.Use)
+	results.Share(replicas)
 	store := config.NewStore(config.NewBuilder(results).WithInstruments(instruments).WithPullSecrets(config.NewPullSecrets(others)))
 	sharedmain.MainWithConfig(ctx, "webhook", cluster,
 		func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
@@ -112,6 +116,7 @@ func main() {
 			material := remote.New(remote.Options{Secrets: config.ReadSecret(others), Logger: logging.FromContext(ctx).Desugar().Named("trust"), Instruments: instruments})
 			store.OnChange(func(c config.Change) {
 				alerts.Apply(c.Alerts)
+				replicas.Apply(c.SharedCache, id, logging.FromContext(ctx).Desugar().Named("cache"))
 				if c.Snapshot != nil && c.Snapshot.Features.ChildApproval() != feature.NoChildren {
 					owners.Start(ctx)
 				}

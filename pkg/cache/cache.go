@@ -37,6 +37,7 @@ type Cache struct {
 	slots         *semaphore.Weighted
 	flightTimeout time.Duration
 	now           func() time.Time
+	shared        Shared // nil: there is none
 	hits, misses  atomic.Int64
 }
 
@@ -77,15 +78,16 @@ type Retention struct {
 	Expiry time.Duration
 	// Denials remembers denials too, for at most 5 s.
 	Denials bool
+	// Sharing shares results with other replicas; nil keeps them to oneself.
+	Sharing *Sharing
 }
 
 // Wrap puts the cache in front of a validator and of the resolver that goes
 // with it. A tag's digest is remembered only together with the verification of
 // that digest.
 func (c *Cache) Wrap(v validator.Validator, r validator.Resolver, retention Retention) (Validator, validator.Resolver) {
-	fingerprint := v.Fingerprint()
-	return &cachedValidator{Validator: v, cache: c, retention: retention, fingerprint: fingerprint},
-		&cachedResolver{resolver: r, cache: c, retention: retention, fingerprint: fingerprint}
+	cached := &cachedValidator{Validator: v, cache: c, retention: retention, fingerprint: v.Fingerprint()}
+	return cached, &cachedResolver{resolver: r, validator: cached}
 }
 
 // Validator is a validator with a cache in front of it.
@@ -122,10 +124,13 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 		if e, ok := v.cache.lookup(k, v.retention); ok {
 			return e.outcome()
 		}
+		if e, ok := v.borrow(ctx, k, req); ok {
+			return e.outcome()
+		}
 		ctx, span := observability.StartSpan(ctx, observability.SpanVerify)
 		defer span.End()
 		result, err := v.Validator.Validate(ctx, req)
-		v.cache.remember(k, result, err)
+		v.share(k, v.cache.remember(k, result, err))
 		return result, err
 	})
 }
@@ -144,10 +149,8 @@ func (v *cachedValidator) Known(req validator.Request, maxAge time.Duration) (va
 
 // cachedResolver decorates a resolver. It reads what cachedValidator wrote.
 type cachedResolver struct {
-	resolver    validator.Resolver
-	cache       *Cache
-	retention   Retention
-	fingerprint string
+	resolver  validator.Resolver
+	validator *cachedValidator
 }
 
 // Resolve answers with the digest that was verified for the tag, joins a
@@ -157,11 +160,15 @@ func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (im
 		return r.resolver.Resolve(ctx, req) // it is its digest
 	}
 	req.Image = req.Image.WithDigest("")
-	k := newKey(r.fingerprint, req)
-	if e, ok := r.cache.lookup(k, r.retention); ok && e.denial == nil && e.result.Digest != "" {
+	v := r.validator
+	k := newKey(v.fingerprint, req)
+	if e, ok := v.cache.lookup(k, v.retention); ok && e.denial == nil && e.result.Digest != "" {
 		return e.result.Digest, nil
 	}
-	return fly(ctx, r.cache, "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
+	return fly(ctx, v.cache, "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
+		if e, ok := v.borrow(ctx, k, req); ok {
+			return e.result.Digest, nil
+		}
 		return r.resolver.Resolve(ctx, req)
 	})
 }
@@ -191,26 +198,23 @@ func (c *Cache) fresh(e entry, maxAge time.Duration) bool {
 	return now.Sub(e.stored) < maxAge && (e.expires.IsZero() || now.Before(e.expires))
 }
 
-// remember stores a conclusive outcome. What was verified for a tag holds for
-// the pinned reference too, which is what the validating webhook will ask for.
-func (c *Cache) remember(k key, result validator.Result, err error) {
+// remember stores a conclusive outcome, and returns what it stored; nil if that is
+// nothing.
+func (c *Cache) remember(k key, result validator.Result, err error) *entry {
 	e := entry{result: result, stored: c.now(), expires: result.Expires}
 	switch denial := validator.AsError(err); {
 	case denial == nil && result.Digest == "":
-		return // nothing was verified, nothing is worth remembering
+		return nil // nothing was verified, nothing is worth remembering
 	case denial == nil:
-		if k.digest == "" {
-			pinned, bare := k, k
-			pinned.digest, bare.digest, bare.tag = result.Digest, result.Digest, ""
-			c.store.put(pinned, e)
-			c.store.put(bare, e)
-		}
 	case denial.Reason.Inconclusive():
-		return
+		return nil
 	default:
 		known := *denial
 		known.Cached = true
 		e.denial = &known
 	}
-	c.store.put(k, e)
+	for _, k := range k.with(e) {
+		c.store.put(k, e)
+	}
+	return &e
 }

@@ -31,6 +31,18 @@ func (k key) String() string {
 	return k.name + "\x00" + k.tag + "\x00" + string(k.digest) + "\x00" + strconv.Quote(string(k.identity)) + "\x00" + k.fingerprint
 }
 
+// with are the keys that an outcome for this one is for. What was verified for a
+// tag holds for the pinned reference too, which is what the validating webhook
+// will ask for.
+func (k key) with(e entry) []key {
+	if k.digest != "" || e.denial != nil {
+		return []key{k}
+	}
+	pinned, bare := k, k
+	pinned.digest, bare.digest, bare.tag = e.result.Digest, e.result.Digest, ""
+	return []key{pinned, bare, k}
+}
+
 // entry is a result or a denial, and until when it may be used.
 type entry struct {
 	result  validator.Result
@@ -52,7 +64,7 @@ func (e entry) outcome() (validator.Result, error) {
 // shared by all entries of a rule.
 func (e entry) size(k key) int {
 	const overhead = 400
-	n := overhead + len(k.name) + len(k.tag) + len(k.digest) + len(k.identity) + len(e.result.Digest)
+	n := overhead + len(k.name) + len(k.tag) + len(k.digest) + len(k.identity) + len(e.result.Digest) + len(e.result.Seen)
 	for _, name := range slices.Concat(e.result.TrustRoots, e.result.Signers, e.result.Warnings) {
 		n += len(name) + 16
 	}

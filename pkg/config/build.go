@@ -16,6 +16,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/alert"
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/cache/shared"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
@@ -26,7 +27,6 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/trust"
-	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/builtin"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notation"
@@ -68,17 +68,6 @@ func (b *Builder) WithInstruments(instruments *observability.Instruments) *Build
 	return b
 }
 
-// reached is a validator with the settings for registries: which digest a tag
-// stands for is what a mirror says, or whoever is on the way to an insecure
-// registry, so that nothing learnt from them must outlive those settings.
-type reached struct {
-	validator.Validator
-	by string
-}
-
-// Fingerprint covers the settings for registries too.
-func (r reached) Fingerprint() string { return r.Validator.Fingerprint() + " by " + r.by }
-
 // Built is what came of a configuration.
 type Built struct {
 	// Snapshot is nil if anything is wrong.
@@ -98,6 +87,8 @@ type Built struct {
 	Hosts []string
 	// Alerts is whom alerts are sent to.
 	Alerts alert.Settings
+	// SharedCache is where the cache is that replicas share.
+	SharedCache shared.Settings
 	// Rules is what was written about each rule, in the policy's order, for
 	// explanations.
 	Rules []RuleText
@@ -137,7 +128,11 @@ func (b *Builder) Build(o Objects) Built {
 		Now:         b.now,
 	})
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	compiled, rules, errs := b.buildRules(doc.rules, validators, features, by)
+	retention := cache.Retention{Expiry: features.Cache.Expiry(), Denials: features.Cache.CacheErrors}
+	if features.Cache.Shared.URL != "" {
+		retention.Sharing = &cache.Sharing{} // by a revision that is not known before everything is read
+	}
+	compiled, rules, errs := b.buildRules(doc.rules, validators, retention, by)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	exceptions, errs := parseExceptions(doc.exceptions)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
@@ -147,15 +142,17 @@ func (b *Builder) Build(o Objects) Built {
 	told := &recorder{Source: o, reads: map[string]string{}}
 	alerting, unsent, errs := parseAlerting(o, told)
 	built.Errors = append(built.Errors, errs...)
+	sharing, unshared, errs := parseSharedCache(features.Cache, told)
+	built.Errors = append(built.Errors, errs...)
 	now := time.Now
 	if b.now != nil {
 		now = b.now
 	}
 	weak, ended := weakExceptions(exceptions, now())
 	built.Insecure = append(insecurities(doc, features), weak...)
-	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable(), unsent)
+	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable(), unsent, unshared)
 	built.Rules = ruleTexts(doc)
-	built.Findings, built.Alerts = alerting.findings, alerting.alerts
+	built.Findings, built.Alerts, built.SharedCache = alerting.findings, alerting.alerts, sharing
 	maps.Copy(source.reads, told.reads)
 	if len(built.Errors) > 0 {
 		return built
@@ -176,6 +173,9 @@ func (b *Builder) Build(o Objects) Built {
 		Exceptions: exceptions,
 		Features:   features,
 		Workloads:  kinds,
+	}
+	if retention.Sharing != nil {
+		retention.Sharing.Revision = built.Snapshot.Revision
 	}
 	return built
 }
@@ -286,7 +286,7 @@ func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[
 
 // buildRules compiles the policy and binds each rule to its validator. Rules
 // with the same validator and settings share one.
-func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin.Configured, features feature.Settings, by string) (*policy.Policy, []verify.Rule, strict.Errors) {
+func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin.Configured, retention cache.Retention, by string) (*policy.Policy, []verify.Rule, strict.Errors) {
 	var errs strict.Errors
 	patterns := make([]policy.Rule, len(configs))
 	rules := make([]verify.Rule, len(configs))
@@ -301,7 +301,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin
 		rule, ok := shared[alike]
 		if !ok {
 			var bad strict.Errors
-			rule, bad = b.bind(i, name, config.With, validators, features, by)
+			rule, bad = b.bind(i, name, config.With, validators, retention, by)
 			if errs = append(errs, bad...); len(bad) == 0 {
 				shared[alike] = rule
 			}
@@ -317,7 +317,7 @@ func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin
 }
 
 // bind makes a rule of a validator and the rule's settings for it.
-func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]builtin.Configured, features feature.Settings, by string) (verify.Rule, strict.Errors) {
+func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]builtin.Configured, retention cache.Retention, by string) (verify.Rule, strict.Errors) {
 	at := fmt.Sprintf("%s[%d]", policyKey, i)
 	rule := verify.Rule{ValidatorName: name}
 	settings, errs := parseHandling(&rule, strict.Object{Path: at + ".with", Fields: with})
@@ -338,10 +338,7 @@ func (b *Builder) bind(i int, name string, with map[string]any, validators map[s
 		return rule, errs
 	}
 	rule.ValidatorType, rule.PullSecrets = builtin.Type(named), builtin.UsesPullSecrets(named)
-	cached, resolver := b.cache.Wrap(reached{bound, by}, resolver, cache.Retention{
-		Expiry:  features.Cache.Expiry(),
-		Denials: features.Cache.CacheErrors,
-	})
+	cached, resolver := b.cache.Wrap(reached{bound, by}, resolver, retention)
 	rule.Validator, rule.Memory, rule.Resolver = cached, cached, resolver
 	return rule, errs
 }

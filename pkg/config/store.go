@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/alert"
+	"github.com/sse-secure-systems/connaisseur/pkg/cache/shared"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
@@ -32,6 +33,8 @@ type Change struct {
 	Hosts    []string
 	// Alerts is whom alerts are sent to; that of what is in force.
 	Alerts alert.Settings
+	// SharedCache is where the cache is that replicas share; that of what is in force.
+	SharedCache shared.Settings
 	// Restored tells that what is in force was kept from before a restart.
 	Restored bool
 	// Duration is how long the building took.
@@ -57,6 +60,7 @@ type Store struct {
 	goodReads map[string]string
 	findings  finding.Settings
 	alerts    alert.Settings
+	sharing   shared.Settings
 	reads     map[string]string // of the newest configuration that was offered
 	attempted string            // identifies it
 }
@@ -117,7 +121,7 @@ func (s *Store) Offer(o Objects) {
 	if len(built.Errors) == 0 {
 		change.Insecure, change.Expiries, change.Hosts = built.Insecure, built.Expiries, built.Hosts
 	}
-	change.Findings, change.Alerts = s.findings, s.alerts
+	change.Findings, change.Alerts, change.SharedCache = s.findings, s.alerts, s.sharing
 	s.notify(change)
 }
 
@@ -135,7 +139,7 @@ func (s *Store) Restore(o Objects) {
 		return // it says nothing about the configuration that somebody edits
 	}
 	s.take(o, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Insecure: built.Insecure, Expiries: built.Expiries, Hosts: built.Hosts, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, SharedCache: built.SharedCache, Insecure: built.Insecure, Expiries: built.Expiries, Hosts: built.Hosts, Restored: true, Duration: time.Since(start), Objects: o, reads: built.reads})
 }
 
 // Renew builds the configuration in force again if trust material has changed
@@ -152,7 +156,7 @@ func (s *Store) Renew() {
 		return // what is in force is better than nothing
 	}
 	s.take(s.good, built)
-	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads, edition: s.good.edition()})
+	s.notify(Change{Snapshot: built.Snapshot, Findings: built.Findings, Alerts: built.Alerts, SharedCache: built.SharedCache, Expiries: built.Expiries, Hosts: built.Hosts, Duration: time.Since(start), Objects: s.good, reads: built.reads, edition: s.good.edition()})
 }
 
 func (s *Store) take(o Objects, built Built) {
@@ -160,7 +164,7 @@ func (s *Store) take(o Objects, built Built) {
 		built.Snapshot.Settling = before.Settling.After(before.Workloads, built.Snapshot.Workloads, time.Now())
 	}
 	s.good, s.goodReads = o, built.reads
-	s.findings, s.alerts = built.Findings, built.Alerts
+	s.findings, s.alerts, s.sharing = built.Findings, built.Alerts, built.SharedCache
 	s.current.Store(built.Snapshot)
 }
 

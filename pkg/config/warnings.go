@@ -89,6 +89,7 @@ func weakFeatures(features feature.Settings) (found strict.Errors) {
 		{"namespacedValidation.mode", features.NamespacedValidation.Mode == feature.ValidateLabeled, "anything may run in namespaces without the label " + feature.NamespaceLabel + "=validate, and whoever may take it away may run anything there"},
 		{"resourceValidationMode", features.PodsOnly(), "podsOnly lets in Deployments and the like whose Pods are denied later"},
 		{"automaticChildApproval", features.ChildApproval() == feature.TrustedOwners, "trustOwners admits what was never verified, if an object has it that was let in while nobody looked"},
+		{sharedCacheKey + ".insecurePlaintext", features.Cache.Shared.InsecurePlaintext, "whoever is on the way to Redis can read its password and what was verified, and take entries away; they can forge none"},
 		{"onInconclusive", features.OnInconclusive == feature.LastKnownGood, "lastKnownGood admits what may have been revoked since it was verified"},
 	} {
 		if weak.is {

@@ -134,6 +134,18 @@ type Cache struct {
 	ExpirySeconds int `config:"expirySeconds"`
 	// CacheErrors remembers denials too, for a shorter time.
 	CacheErrors bool `config:"cacheErrors"`
+	// Shared is a cache that replicas share.
+	Shared SharedCache `config:"shared"`
+}
+
+// SharedCache says where a cache is that replicas share.
+type SharedCache struct {
+	// URL is that of a Redis; empty for no shared cache.
+	URL string `config:"url"`
+	// SecretName is the Secret with password, authority and key.
+	SecretName string `config:"secretName"`
+	// InsecurePlaintext allows a connection without TLS.
+	InsecurePlaintext bool `config:"insecurePlaintext"`
 }
 
 // Expiry is ExpirySeconds as a duration.

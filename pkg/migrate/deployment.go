@@ -44,6 +44,6 @@ func (m *migration) takeDeployment(f *file) {
 	}
 	delete(settings, failurePolicy)
 	if len(settings) > 0 {
-		m.note("kubernetes", "how the webhook is deployed is in config/, without Redis; what you have changed must be changed there again")
+		m.note("kubernetes", "how the webhook is deployed is in config/, without Redis, of which replicas can use one of your own (config/shared-cache.md); what you have changed must be changed there again")
 	}
 }

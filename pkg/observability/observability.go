@@ -39,6 +39,9 @@ type Instruments struct {
 	cacheRequests     metric.Int64ObservableCounter
 	cacheEntries      metric.Int64ObservableGauge
 	cacheSize         metric.Int64ObservableGauge
+	sharedUp          metric.Int64ObservableGauge
+	sharedRequests    metric.Int64ObservableCounter
+	sharedWrites      metric.Int64ObservableCounter
 	sinkEvents        metric.Int64Counter
 	sinkQueue         metric.Int64ObservableGauge
 
@@ -73,6 +76,9 @@ func New(provider metric.MeterProvider) (*Instruments, error) {
 		cacheRequests:     m.observedCounter("connaisseur.cache.requests", "{request}", "Verifications asked of the cache, by whether the result was there."),
 		cacheEntries:      m.gauge("connaisseur.cache.entries", "{entry}", "Results in the cache."),
 		cacheSize:         m.gauge("connaisseur.cache.size", "By", "Memory that the cache's results take, estimated."),
+		sharedUp:          m.gauge("connaisseur.cache.shared.up", "", "1 if the cache that replicas share can be used now, 0 if not."),
+		sharedRequests:    m.observedCounter("connaisseur.cache.shared.requests", "{request}", "Results asked of the cache that replicas share, by what came of it."),
+		sharedWrites:      m.observedCounter("connaisseur.cache.shared.writes", "{entry}", "Results for the cache that replicas share, by whether they were stored."),
 		sinkEvents:        m.counter("connaisseur.sink.events", "{event}", "Events for each sink, by whether they were delivered, retried, dropped, skipped or have failed."),
 		sinkQueue:         m.gauge("connaisseur.sink.queue.depth", "{event}", "Events that wait for each sink."),
 	}

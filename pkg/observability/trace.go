@@ -16,6 +16,8 @@ const (
 	// SpanCache is the time in the cache: of a look, or of waiting for a
 	// verification that it starts or joins.
 	SpanCache = "cache"
+	// SpanShared asks other replicas' results.
+	SpanShared = "shared"
 	// SpanVerify is a verification. It belongs to the trace of the request that
 	// started it, and may go on after that one's end.
 	SpanVerify = "verify"

@@ -39,6 +39,9 @@ type Result struct {
 	Expires time.Time
 	// Cached is set by a cache where no verification was needed.
 	Cached bool
+	// Seen is for a Witness: what the result was established from. It is empty where
+	// an outcome depends on nothing that was seen before.
+	Seen string
 }
 
 // Validator verifies images with the settings of one rule. Implementations are
@@ -60,6 +63,23 @@ type Memory interface {
 	// ago than maxAge, and if nothing that it relies on has expired since. A tag
 	// without a digest is known by the digest that it stood for then.
 	Known(req Request, maxAge time.Duration) (Result, bool)
+}
+
+// Witness is a Validator whose outcomes depend on what this replica has seen
+// before, which no fingerprint covers.
+type Witness interface {
+	// Holds tells whether a result that another replica established from seen would
+	// be one here too, where something newer may have been seen.
+	Holds(req Request, seen string) bool
+}
+
+// Holds tells whether a result of another replica, with the same fingerprint, is
+// one of this replica's validator too. One that nobody can judge is not.
+func Holds(v Validator, req Request, result Result) bool {
+	if witness, ok := v.(Witness); ok {
+		return witness.Holds(req, result.Seen)
+	}
+	return result.Seen == ""
 }
 
 // Resolver tells which digest a tag stands for now.

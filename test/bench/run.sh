@@ -168,6 +168,7 @@ measure_go() {
   bench -bench 'Cold|Together|AdmissionNotary' -benchtime 40x >"$out"
   bench -bench 'Cached|Findings|Match|Reload|Verify' -benchtime 2s >>"$out"
   bench -bench 'Memory' -benchtime 1x >>"$out"
+  bench -bench 'Replicas|SharedCache' -benchtime 20x >>"$out"
   row "cold tag: requests" "3" "$(metric "$out" BenchmarkCold/tag requests/op)" "-bench Cold/tag"
   row "cold tag, registry at 50 ms: p50" "≤ 165 ms" "$(metric "$out" BenchmarkCold/tag p50-ms) ms" "-bench Cold/tag"
   row "cold digest: requests" "2" "$(metric "$out" BenchmarkCold/digest requests/op)" "-bench Cold/digest"
@@ -199,6 +200,11 @@ measure_go() {
   row "Pod of 10 new images: p50" "that of one" "$(metric "$out" BenchmarkCold/pod-of-10 p50-ms) ms" "-bench Cold/pod-of-10"
   row "64 Pods of one new image at once: verifications" "1" "$(metric "$out" BenchmarkTogether verifications/op), p50 $(metric "$out" BenchmarkTogether p50-ms) ms" "-bench Together"
   ratio=$(awk -v few="$(metric "$out" BenchmarkMatch/10 ns/op)" -v many="$(metric "$out" BenchmarkMatch/10000 ns/op)" 'BEGIN { printf "%.2f × (%d ns, %d ns)", many / few, many, few }')
+  local replicas
+  for replicas in 1 2 4; do
+    row "admissions spread over $replicas replicas: requests per image" "3, shared" "$(metric "$out" "BenchmarkReplicas/$replicas/alone" requests/image) alone, $(metric "$out" "BenchmarkReplicas/$replicas/shared" requests/image) with a shared cache" "-bench Replicas"
+  done
+  row "image verified by this replica, by another, by none: p50 of Admit" "" "$(metric "$out" BenchmarkSharedCache/own p50-µs) µs, $(metric "$out" BenchmarkSharedCache/shared p50-µs) µs, $(metric "$out" BenchmarkSharedCache/none p50-µs) µs" "-bench SharedCache"
   row "matching with 10,000 rules to that with 10" "≤ 2 ×" "$ratio" "-bench Match"
   row "reload of 10,000 rules" "≤ 1 s" "$(awk -v ns="$(metric "$out" BenchmarkReload/10000 ns/op)" 'BEGIN { printf "%d ms", ns / 1e6 }')" "-bench Reload"
   local sink size

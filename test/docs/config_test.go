@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/cache/shared"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/feature"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
@@ -180,6 +181,14 @@ func keys(prefix string, settings reflect.Type) []string {
 		found = append(found, key)
 	}
 	return found
+}
+
+// With fewer it does not work, and more are nobody's business.
+func TestTheRightsInRedisAreDocumented(t *testing.T) {
+	t.Parallel()
+	if page := read(t, "config/shared-cache.md"); !strings.Contains(page, " "+shared.Rights+"\n") {
+		t.Errorf("config/shared-cache.md does not give a user the rights %s", shared.Rights)
+	}
 }
 
 func TestEveryTypeOfFindingsIsDocumented(t *testing.T) {

@@ -193,7 +193,8 @@ func settled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(list.Items) != 2 {
+	ending := slices.ContainsFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	if len(list.Items) != 2 || ending {
 		return fmt.Errorf("there are %d Pods, some of which still end", len(list.Items))
 	}
 	return nil

@@ -1,7 +1,7 @@
 // Package e2e holds tests of the webhook as its users have it: installed by ko from
 // config/, as Pods on nodes, behind a Service, with images that a kubelet pulls. They
 // need KUBECONFIG, for a cluster without Connaisseur of which nobody else depends,
-// KO_DOCKER_REPO, for a registry that both this machine and the nodes reach, and
+// KO_DOCKER_REPO, for a registry that this machine, the nodes and the Pods reach, and
 // kubectl and ko:
 //
 //	hack/cluster.sh up --node

@@ -31,6 +31,7 @@ var upward = map[string][]string{
 	"pkg/memo":                   {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/feature":                {"pkg/policy", "pkg/workload", "pkg/validator", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
 	"pkg/cache":                  {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config"},
+	"pkg/cache/shared":           {"pkg/policy", "pkg/workload", "pkg/trust", "pkg/registry", "pkg/verify", "pkg/config", "pkg/feature"},
 	"pkg/verify":                 {"pkg/trust", "pkg/registry", "pkg/cache", "pkg/config", "pkg/admission", "pkg/validator/builtin"},
 	"pkg/owner":                  {"pkg/config", "pkg/admission", "pkg/trust", "pkg/registry"},
 	"pkg/config":                 {"pkg/admission", "pkg/trust/remote", "pkg/migrate"},

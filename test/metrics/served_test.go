@@ -118,7 +118,8 @@ func everything(provider *metrics.MeterProvider) error {
 	admit(throttled.String())
 	reg.Inject(registrytest.Fault{Answer: registrytest.Hang()})
 	admit(slow.String())
-	// What takes a TUF repository, an owner that is trusted and a sink.
+	// What takes a Redis, a TUF repository, an owner that is trusted and a sink.
+	instruments.WatchSharedCache(func() observability.SharedCacheUse { return observability.SharedCacheUse{Configured: true, Up: true} })
 	instruments.PredecessorImage(observability.Image{ValidatorType: "cosign", ValidatorName: "default"}, true, true, false)
 	instruments.Refresh(ctx, "tuf", "changed")
 	instruments.WatchTrustMaterial(

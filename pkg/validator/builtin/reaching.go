@@ -109,6 +109,11 @@ func (f fingerprinted) Fingerprint() string {
 	return f.Validator.Fingerprint() + " reaching by " + f.by
 }
 
+// Holds implements validator.Witness.
+func (f fingerprinted) Holds(req validator.Request, seen string) bool {
+	return validator.Holds(f.Validator, req, validator.Result{Seen: seen})
+}
+
 // Type is the validator's type in the configuration.
 func Type(c Configured) string {
 	with, _ := c.(configured)

@@ -2,6 +2,7 @@ package notaryv1
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,8 +53,29 @@ func (b *Bound) Validate(ctx context.Context, req validator.Request) (validator.
 	}
 	return validator.Result{
 		Digest: digest, TrustRoots: b.quorum.Distinct(found.root.Signed()),
-		Signers: signers(found.root.Signed(), by), Expires: found.expires(by),
+		Signers: signers(found.root.Signed(), by), Expires: found.expires(by), Seen: b.seen(found),
 	}, nil
+}
+
+// seen is what a result relied on, for another replica.
+func (b *Bound) seen(found *repository) string {
+	s := found.seen(b.now())
+	s.Resets = b.state.Versions.resets(b.key(found.name))
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "{}" // which holds nowhere
+	}
+	return string(text)
+}
+
+// Holds implements validator.Witness: what rests on older trust data than was seen
+// here, or was forgotten here since, does not.
+func (b *Bound) Holds(req validator.Request, text string) bool {
+	var seen Seen
+	if json.Unmarshal([]byte(text), &seen) != nil || seen.Root == 0 {
+		return false
+	}
+	return b.state.Versions.newest(b.key(req.Image.Registry()+"/"+req.Image.Repository()), seen)
 }
 
 // Resolve gives the digest that the trust data has for the reference's tag.

@@ -123,6 +123,21 @@ func (v *Versions) put(key string, seen Seen) (changed bool) {
 	return changed
 }
 
+func (v *Versions) resets(key string) int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.seen[key].Resets
+}
+
+// newest tells whether nothing newer than that was seen.
+func (v *Versions) newest(key string, seen Seen) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.seen[key]
+	seen.Day = max(seen.Day, before.Day) // which says nothing about versions
+	return seen.Resets == before.Resets && before.merge(seen).same(seen)
+}
+
 func oldest(seen map[string]Seen) (key string) {
 	for k, s := range seen {
 		if key == "" || s.Day < seen[key].Day {

@@ -2,10 +2,12 @@ package notaryv1_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notarytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
@@ -218,5 +220,45 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	all := v.All()
 	if _, ok := all["old"]; ok || len(all) != 5000 {
 		t.Errorf("%d are remembered, the oldest among them: %t", len(all), ok)
+	}
+}
+
+// T27: what another replica has established from older trust data than was seen here
+// is not taken from it.
+func TestT27ResultsFromOlderTrustDataHoldNowhereElse(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	old := s.publish()
+	before := s.trusts(s.bind(nil), ":v1", digestA)
+	s.publish()
+	newer := s.trusts(s.bind(nil), ":v1", digestA)
+
+	here, elsewhere := s.bind(nil), notaryv1.NewState()
+	s.state = elsewhere
+	s.serveAgain(old)
+	there := s.bind(nil)
+	ref, err := image.Parse(s.repo.Name + ":v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := validator.Request{Image: ref}
+	for name, c := range map[string]struct {
+		by   validator.Validator
+		seen string
+		want bool
+	}{
+		"older than was seen":             {here, before.Seen, false},
+		"what was seen":                   {here, newer.Seen, true},
+		"by who has seen nothing":         {there, newer.Seen, true},
+		"of who has seen nothing, for us": {here, s.trusts(there, ":v1", digestA).Seen, false},
+		"newer than was seen":             {there, newer.Seen, true},
+		"nothing":                         {here, "", false},
+		"no versions":                     {here, "{}", false},
+		"not JSON":                        {here, "x", false},
+		"forgotten since":                 {here, strings.Replace(newer.Seen, "{", `{"resets":1,`, 1), false},
+	} {
+		if got := validator.Holds(c.by, req, validator.Result{Seen: c.seen}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
