@@ -111,6 +111,7 @@ step_e2e() {
   trap stop_cluster EXIT
   "$hack/cluster.sh" up --node
   eval "$("$hack/cluster.sh" env)"
+  "$hack/knative.sh" up
   go test -tags e2e -timeout 20m -v -bench . -benchtime 20x ./test/e2e
 }
 

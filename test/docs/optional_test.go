@@ -1,11 +1,18 @@
 package docs
 
 import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 )
 
@@ -33,5 +40,41 @@ func TestTheAutoscalerIsForTheDeployment(t *testing.T) {
 		if requested.IsZero() || used >= limit.MilliValue() {
 			t.Errorf("container %s: it scales at %dm of %s", container.Name, used, limit.String())
 		}
+	}
+}
+
+// What the Knative Service differs in from the Deployment is what it must.
+func TestTheKnativeServiceIsLikeTheDeployment(t *testing.T) {
+	t.Parallel()
+	var service struct {
+		Spec struct {
+			Template struct {
+				metav1.ObjectMeta `json:"metadata"`
+				Spec              corev1.PodSpec `json:"spec"`
+			} `json:"template"`
+		} `json:"spec"`
+	}
+	var deployment appsv1.Deployment
+	text, _, _ := strings.Cut(read(t, "config/optional/knative-service.yaml"), "\n---\n")
+	if err := errors.Join(yaml.Unmarshal([]byte(text), &service), yaml.Unmarshal([]byte(read(t, "config/600-deployment.yaml")), &deployment)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := service.Spec.Template.Labels, deployment.Spec.Template.Labels; !maps.Equal(got, want) {
+		t.Errorf("its Pods' labels are %v, not %v", got, want)
+	}
+	got, want := service.Spec.Template.Spec, deployment.Spec.Template.Spec
+	// Knative looks after these.
+	want.TerminationGracePeriodSeconds, want.Affinity = nil, nil
+	// It allows them for containers only, where they are set too.
+	want.SecurityContext = nil
+	web, original := &got.Containers[0], &want.Containers[0]
+	web.Env = slices.DeleteFunc(web.Env, func(e corev1.EnvVar) bool {
+		return slices.Contains([]string{"QUEUE_PROXY_URL", "METRICS_PROMETHEUS_PORT"}, e.Name)
+	})
+	// Only the queue-proxy's port may be named, so that the others are numbers.
+	original.ReadinessProbe.HTTPGet.Port, original.LivenessProbe.HTTPGet.Port = intstr.FromInt32(8080), intstr.FromInt32(8080)
+	web.Ports, original.Ports = nil, nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-Deployment +Knative Service:\n%s", diff)
 	}
 }

@@ -9,6 +9,8 @@
 //	go test -tags e2e ./test/e2e/...
 //	hack/cluster.sh down
 //
+// Those of Knative need what hack/knative.sh up installs.
+//
 // Two faults are made from outside of the cluster, by killing a process: a replica's
 // and the API server's. They need the node of hack/cluster.sh; everything else runs
 // on any cluster.
