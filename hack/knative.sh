@@ -133,6 +133,8 @@ remove_serving() {
   kubectl delete "${rest[@]}" -f "$serving/webhooks"
   kubectl delete "${rest[@]}" -f "$root/hack/knative/traefik.yaml"
   kubectl delete "${rest[@]}" -f "$serving/200-roles" -f "$serving/deployments"
+  # The activator would wait ten minutes for requests.
+  kubectl -n knative-serving delete pods --all --grace-period=1 --timeout=60s
   kubectl delete "${rest[@]}" -f "$serving/300-resources" -f "$networking" -f "$caching"
   kubectl delete "${rest[@]}" -f "$serving/100-namespace.yaml"
 }
