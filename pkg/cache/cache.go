@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
@@ -34,7 +33,7 @@ type Options struct {
 type Cache struct {
 	store         *store
 	flights       singleflight.Group
-	slots         *semaphore.Weighted
+	slots         slots
 	flightTimeout time.Duration
 	now           func() time.Time
 	shared        Shared // nil: there is none
@@ -57,7 +56,6 @@ func New(o Options) *Cache {
 	}
 	return &Cache{
 		store:         newStore(o.MaxEntries, o.MaxBytes),
-		slots:         semaphore.NewWeighted(maxFlights),
 		flightTimeout: o.FlightTimeout,
 		now:           o.Now,
 	}
@@ -119,7 +117,7 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 		return e.outcome()
 	}
 	v.cache.misses.Add(1)
-	return fly(ctx, v.cache, "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
+	return fly(ctx, v.cache, req.Image.Registry(), "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
 		// Another flight may have landed between the look above and this one.
 		if e, ok := v.cache.lookup(k, v.retention); ok {
 			return e.outcome()
@@ -165,7 +163,7 @@ func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (im
 	if e, ok := v.cache.lookup(k, v.retention); ok && e.denial == nil && e.result.Digest != "" {
 		return e.result.Digest, nil
 	}
-	return fly(ctx, v.cache, "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
+	return fly(ctx, v.cache, req.Image.Registry(), "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
 		if e, ok := v.borrow(ctx, k, req); ok {
 			return e.result.Digest, nil
 		}

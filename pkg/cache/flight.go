@@ -11,26 +11,22 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
-// maxFlights bounds the verifications under way: those that nobody waits for
-// any more go on for a while, and whoever makes many of them must not take all
-// memory.
-const maxFlights = 2048
-
-// fly runs fn once for all that ask for the same key at the same time. A
+// fly runs fn once for all that ask for the same key, about an image of the
+// registry, at the same time. A
 // flight goes on when the request that started it ends, within its own bound;
 // one that has reached that bound is joined by nobody any more. Whoever waits
 // waits no longer than its own context.
-func fly[T any](ctx context.Context, c *Cache, key string, fn func(context.Context) (T, error)) (T, error) {
+func fly[T any](ctx context.Context, c *Cache, registry, key string, fn func(context.Context) (T, error)) (T, error) {
 	var zero T
 	if err := ctx.Err(); err != nil {
 		return zero, validator.AsError(err) // nobody would wait for the flight
 	}
 	span := trace.SpanFromContext(ctx)
 	flight := c.flights.DoChan(key, func() (any, error) {
-		if !c.slots.TryAcquire(1) {
-			return zero, validator.Errorf(validator.Timeout, "too many images are being verified at once; trying again may help")
+		if !c.slots.take(registry) {
+			return zero, validator.Errorf(validator.Timeout, "too many images are being verified at once, in all or of %s; trying again may help", registry)
 		}
-		defer c.slots.Release(1)
+		defer c.slots.give(registry)
 		// Nothing of the request but its trace goes along: it may be large.
 		flightCtx, cancel := context.WithTimeout(trace.ContextWithSpan(context.Background(), span), c.flightTimeout)
 		defer cancel()

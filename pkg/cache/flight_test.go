@@ -34,7 +34,7 @@ func TestT18FlightsAreBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), contextKey{}, "a large review"), time.Second)
 		defer cancel()
 		validate := func(i int) error {
-			ref, err := image.Parse(fmt.Sprintf("example.org/x:%d", i))
+			ref, err := image.Parse(fmt.Sprintf("registry-%d.example.org/x:%d", i/maxFlightsOfOne, i))
 			if err != nil {
 				return err
 			}
@@ -56,5 +56,41 @@ func TestT18FlightsAreBounded(t *testing.T) {
 			t.Error("a flight holds on to the request")
 		}
 		time.Sleep(time.Minute) // they end by themselves
+	})
+}
+
+// A registry that does not answer, and of which many images are asked for, leaves
+// room for those of others.
+func TestT18OneRegistryDoesNotTakeAllFlights(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := stuck{make(chan context.Context, maxFlights+1)}
+		v, _ := New(Options{}).Wrap(s, nil, Retention{})
+		validate := func(name string) {
+			ref, err := image.Parse(name)
+			if err != nil {
+				panic(err)
+			}
+			_, _ = v.Validate(t.Context(), validator.Request{Image: ref}) // it is stuck
+		}
+		for i := range maxFlightsOfOne + 10 {
+			go validate(fmt.Sprintf("slow.example.org/x:%d", i))
+		}
+		synctest.Wait()
+		if len(s.given) != maxFlightsOfOne {
+			t.Errorf("%d of one registry were started", len(s.given))
+		}
+		go validate("other.example.org/x:1")
+		synctest.Wait()
+		if len(s.given) != maxFlightsOfOne+1 {
+			t.Error("there is no room for another registry")
+		}
+		time.Sleep(time.Minute) // they end by themselves
+		go validate("slow.example.org/x:again")
+		synctest.Wait()
+		if len(s.given) != maxFlightsOfOne+2 {
+			t.Error("what has ended takes room")
+		}
+		time.Sleep(time.Minute)
 	})
 }
