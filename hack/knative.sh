@@ -132,7 +132,7 @@ remove_serving() {
   # Before what they refer to, or nothing could be deleted any more.
   kubectl delete "${rest[@]}" -f "$serving/webhooks"
   kubectl delete "${rest[@]}" -f "$root/hack/knative/traefik.yaml"
-  kubectl delete "${rest[@]}" -f "$serving/200-roles" -f "$serving/deployments"
+  kubectl delete "${rest[@]}" -f "$serving/200-serviceaccount.yaml" -f "$serving/200-roles" -f "$serving/deployments"
   # The activator would wait ten minutes for requests.
   kubectl -n knative-serving delete pods --all --grace-period=1 --timeout=60s
   kubectl delete "${rest[@]}" -f "$serving/300-resources" -f "$networking" -f "$caching"
