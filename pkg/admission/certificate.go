@@ -149,7 +149,7 @@ func leafOf(certificate, key, bundle []byte, hosts []string, now time.Time) (*x5
 			return nil, err
 		}
 	}
-	if !now.Before(leaf.NotAfter) { // as withoutExpired sees it
+	if !now.Before(leaf.NotAfter) { // as unexpired sees it
 		return nil, errors.New("the certificate has expired")
 	}
 	roots := x509.NewCertPool()
@@ -160,13 +160,32 @@ func leafOf(certificate, key, bundle []byte, hosts []string, now time.Time) (*x5
 	return leaf, nil
 }
 
-// withoutExpired drops the authorities of a bundle that have expired.
-func withoutExpired(bundle []byte, now time.Time) []byte {
-	var kept []byte
+// unexpired gives the authorities of a bundle that have not expired, as PEM.
+func unexpired(bundle []byte, now time.Time) (kept [][]byte) {
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
 		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && now.Before(cert.NotAfter) {
-			kept = append(kept, pem.EncodeToMemory(block)...)
+			kept = append(kept, pem.EncodeToMemory(block))
 		}
 	}
 	return kept
+}
+
+// split parts the authorities of a bundle in those by which a certificate is valid
+// and the others, without those that have expired.
+func split(bundle []byte, leaf *x509.Certificate, now time.Time) (needed, spare [][]byte) {
+	for _, authority := range unexpired(bundle, now) {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(authority)
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err == nil {
+			needed = append(needed, authority)
+		} else {
+			spare = append(spare, authority)
+		}
+	}
+	return needed, spare
+}
+
+// newest are the last ones, as many as may be kept beside what is served.
+func newest(authorities [][]byte) [][]byte {
+	return authorities[max(len(authorities)-maxSpare, 0):]
 }

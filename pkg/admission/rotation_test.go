@@ -135,6 +135,73 @@ func TestARenewalPublishesBothAuthoritiesBeforeTheNewLeafIsServed(t *testing.T) 
 	}
 }
 
+// A key that may be known to others is of no use to them once replicas serve another.
+func TestAnAuthorityGoesWithWhatItHasSigned(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	r.published = true
+	first := r.must(t, &corev1.Secret{}, true)
+	first.Annotations[renewAnnotation] = ""
+	noted := r.must(t, r.must(t, first, true), true)
+	r.clock = r.clock.Add(settle)
+	promoted := r.must(t, noted, true)
+	r.clock = r.clock.Add(retireAfter - time.Second)
+	r.again = nil
+	r.must(t, promoted, false)
+	if count(bundle(promoted)) != 2 || len(r.again) != 1 || r.again[0] != time.Second {
+		t.Errorf("want both authorities for another second, got %d, and %v", count(bundle(promoted)), r.again)
+	}
+	r.clock = r.clock.Add(time.Second)
+	alone := r.must(t, promoted, true)
+	if leaf(alone) != leaf(promoted) || count(bundle(alone)) != 1 || alone.Annotations[servedAnnotation] != "" {
+		t.Error("the authority of before is still trusted")
+	}
+	r.must(t, alone, false)
+
+	// One that is left over from a version that has kept them.
+	other, err := issue(r.hosts, r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone.Data[certresources.CACert] = append(bundle(alone), other.authority...)
+	left := r.must(t, alone, true)
+	if count(bundle(left)) != 2 {
+		t.Error("it goes at once")
+	}
+	r.clock = r.clock.Add(retireAfter)
+	if gone := r.must(t, left, true); count(bundle(gone)) != 1 {
+		t.Error("it stays")
+	}
+}
+
+// Whoever asks for renewals all the time must not fill the Secret, after which there
+// would be none.
+func TestAuthoritiesAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*corev1.Secret){
+		"it is asked for":           func(s *corev1.Secret) { s.Annotations = map[string]string{renewAnnotation: ""} },
+		"the certificate is spoilt": func(s *corev1.Secret) { s.Data[certresources.ServerCert] = []byte("x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRotating()
+			r.published = true
+			secret := r.must(t, &corev1.Secret{}, true)
+			for range 10 {
+				change(secret)
+				before := leaf(secret)
+				for leaf(secret) == before {
+					secret = r.must(t, secret, true)
+					r.clock = r.clock.Add(settle)
+				}
+			}
+			if n := count(bundle(secret)); n > maxSpare+2 {
+				t.Errorf("there are %d authorities", n)
+			}
+		})
+	}
+}
+
 // An operator who does not trust the key any more does not wait until it is due, and
 // fails no request either.
 func TestARenewalMayBeAskedFor(t *testing.T) {
