@@ -49,32 +49,44 @@ func authorities(secret *corev1.Secret) []byte {
 }
 
 // CertificateSource serves the certificate of a Secret, parsed once for each
-// version.
+// version. As long as it has not expired it is served on where the Secret is gone, or
+// what is in it cannot be used.
 func CertificateSource(get func() (*corev1.Secret, error)) func() (*tls.Certificate, error) {
 	var mu sync.Mutex
 	var version string
 	var parsed *tls.Certificate
 	return func() (*tls.Certificate, error) {
 		secret, err := get()
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the webhook's certificate: %w", err)
-		}
 		mu.Lock()
 		defer mu.Unlock()
-		if parsed != nil && version == secret.ResourceVersion {
+		if err == nil && parsed != nil && version == secret.ResourceVersion {
 			return parsed, nil
 		}
-		certificate, key := pair(secret)
-		if len(certificate) == 0 || len(key) == 0 {
-			return nil, fmt.Errorf("Secret %s holds no certificate yet", secret.Name)
+		loaded, err := load(secret, err)
+		switch {
+		case err == nil:
+			parsed, version = loaded, secret.ResourceVersion
+		case parsed == nil || !time.Now().Before(parsed.Leaf.NotAfter):
+			return nil, err
 		}
-		loaded, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			return nil, fmt.Errorf("the certificate in Secret %s cannot be used: %w", secret.Name, err)
-		}
-		parsed, version = &loaded, secret.ResourceVersion
 		return parsed, nil
 	}
+}
+
+// load parses the certificate of a Secret that was read, or was not.
+func load(secret *corev1.Secret, err error) (*tls.Certificate, error) {
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the webhook's certificate: %w", err)
+	}
+	certificate, key := pair(secret)
+	if len(certificate) == 0 || len(key) == 0 {
+		return nil, fmt.Errorf("Secret %s holds no certificate yet", secret.Name)
+	}
+	loaded, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate in Secret %s cannot be used: %w", secret.Name, err)
+	}
+	return &loaded, nil
 }
 
 // issued is a new certificate under a new authority, as PEM.
@@ -152,9 +164,14 @@ func leafOf(certificate, key, bundle []byte, hosts []string, now time.Time) (*x5
 	if !now.Before(leaf.NotAfter) { // as unexpired sees it
 		return nil, errors.New("the certificate has expired")
 	}
-	roots := x509.NewCertPool()
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
+	for _, der := range loaded.Certificate[1:] {
+		if one, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(one)
+		}
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now}); err != nil {
 		return nil, err
 	}
 	return leaf, nil

@@ -71,6 +71,7 @@ func (r *rotation) Reconcile(ctx context.Context, key string) error {
 		return fmt.Errorf("cannot read Secret %s: %w", r.key, err)
 	}
 	if external(secret) {
+		r.check(ctx, secret)
 		return nil
 	}
 	changed, err := r.step(secret.DeepCopy())
@@ -82,6 +83,15 @@ func (r *rotation) Reconcile(ctx context.Context, key string) error {
 		return fmt.Errorf("cannot update Secret %s: %w", r.key, err)
 	}
 	return nil
+}
+
+// check tells why API servers cannot use somebody else's certificate.
+func (r *rotation) check(ctx context.Context, secret *corev1.Secret) {
+	certificate, key := pair(secret)
+	_, err := leafOf(certificate, key, authorities(secret), r.hosts[:1], r.now())
+	if err != nil {
+		logging.FromContext(ctx).Errorf("API servers cannot use the certificate in Secret %s, of which tls.crt, tls.key and ca.crt must go together: %v", r.key, err)
+	}
 }
 
 // step changes the Secret, or returns nil if there is nothing to do.

@@ -6,9 +6,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +21,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"knative.dev/pkg/controller"
+	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
 	certresources "knative.dev/pkg/webhook/certificates/resources"
 )
@@ -375,17 +380,73 @@ func TestTheServedCertificateFollowsTheSecret(t *testing.T) {
 	if got, err := source(); err != nil || got == first || !bytes.Equal(authorities(current), other.authority) {
 		t.Errorf("a Secret of the user's own: %v", err)
 	}
+	kept, _ := source()
 	for name, data := range map[string]map[string][]byte{"it is empty": nil, "it is garbage": {"tls.crt": []byte("x"), "tls.key": []byte("y")}} {
 		current = current.DeepCopy()
 		current.ResourceVersion += "0"
 		current.Data = data
-		if _, err := source(); err == nil {
+		if got, err := source(); err != nil || got != kept {
+			t.Errorf("%s, and what was served before is no more: %v", name, err)
+		}
+		if _, err := CertificateSource(func() (*corev1.Secret, error) { return current, nil })(); err == nil {
 			t.Errorf("%s, and is served", name)
 		}
 	}
-	if failure = errors.New("down"); failure != nil {
-		if _, err := source(); !errors.Is(err, failure) {
-			t.Errorf("got %v", err)
+	failure = errors.New("down")
+	if got, err := source(); err != nil || got != kept {
+		t.Errorf("the Secret is gone, and what was served before is no more: %v", err)
+	}
+	if _, err := CertificateSource(func() (*corev1.Secret, error) { return nil, failure })(); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is served is kept for want of another, but not when it has expired.
+func TestAnExpiredCertificateIsNotKept(t *testing.T) {
+	t.Parallel()
+	old, err := issue([]string{"webhook.connaisseur.svc"}, time.Now().Add(-certificateLifetime-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := &corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": old.certificate, "tls.key": old.key}}
+	source := CertificateSource(func() (*corev1.Secret, error) { return current, nil })
+	if _, err := source(); err != nil {
+		t.Fatal(err)
+	}
+	current = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "2"}}
+	if _, err := source(); err == nil {
+		t.Error("it is served on")
+	}
+}
+
+// Nobody else tells an operator what is wrong with a certificate of the user's own.
+func TestACertificateOfTheUsersOwnIsChecked(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	r.key = types.NamespacedName{Namespace: "connaisseur", Name: "certificate"}
+	good, err := issue(r.hosts, r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := issue([]string{"other.example.org"}, r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		authority, certificate, key []byte
+		said                        string
+	}{
+		"it is right":            {good.authority, good.certificate, good.key, ""},
+		"ca.crt is missing":      {nil, good.certificate, good.key, "unknown authority"},
+		"ca.crt is another's":    {other.authority, good.certificate, good.key, "unknown authority"},
+		"it is for another name": {other.authority, other.certificate, other.key, "other.example.org"},
+		"the key is another's":   {good.authority, good.certificate, other.key, "private key"},
+	} {
+		secret := &corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": c.certificate, "tls.key": c.key, "ca.crt": c.authority}}
+		core, logs := observer.New(zapcore.ErrorLevel)
+		r.check(logging.WithLogger(t.Context(), zap.New(core).Sugar()), secret)
+		if all := logs.All(); len(all) > 1 || (len(all) == 1) != (c.said != "") || len(all) == 1 && !strings.Contains(all[0].Message, c.said) {
+			t.Errorf("%s: the log has %v", name, all)
 		}
 	}
 }
