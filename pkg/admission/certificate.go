@@ -24,6 +24,8 @@ const (
 	// for ten days enough time to come back.
 	certificateLifetime = 30 * 24 * time.Hour
 	renewBefore         = 10 * 24 * time.Hour
+	// maxSkew is how far an API server's clock, or the next leader's, may be behind.
+	maxSkew = time.Hour
 	// nextPrefix marks the pair that is to be served once its CA is known.
 	nextPrefix = "next-"
 )
@@ -140,7 +142,7 @@ func template(name string, now time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name, Organization: []string{"connaisseur"}},
-		NotBefore:    now.Add(-5 * time.Minute), // clocks differ
+		NotBefore:    now.Add(-maxSkew),
 		NotAfter:     now.Add(certificateLifetime),
 	}
 }

@@ -230,7 +230,7 @@ func TestWhatCannotServeIsReplacedAtOnce(t *testing.T) {
 		cas    int
 	}{
 		"the certificate has expired":      {func(r *rotating, _ *corev1.Secret) { r.clock = r.clock.Add(certificateLifetime) }, 1},
-		"the certificate is not valid yet": {func(r *rotating, _ *corev1.Secret) { r.clock = r.clock.Add(-time.Hour) }, 2},
+		"the certificate is not valid yet": {func(r *rotating, _ *corev1.Secret) { r.clock = r.clock.Add(-2 * time.Hour) }, 2},
 		"the hosts have changed":           {func(r *rotating, _ *corev1.Secret) { r.hosts = append(r.hosts, "other.example.org") }, 2},
 		"the certificate is garbage":       {func(_ *rotating, s *corev1.Secret) { s.Data[certresources.ServerCert] = []byte("x") }, 2},
 		"the key is missing":               {func(_ *rotating, s *corev1.Secret) { delete(s.Data, certresources.ServerKey) }, 2},
@@ -259,6 +259,19 @@ func TestWhatCannotServeIsReplacedAtOnce(t *testing.T) {
 			r.must(t, after, false)
 		})
 	}
+}
+
+// A leader whose clock is behind that of the one before, by no more than happens, does
+// not replace what all others serve with.
+func TestAClockThatIsBehindReplacesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	secret := r.must(t, &corev1.Secret{}, true)
+	r.clock = r.clock.Add(-50 * time.Minute)
+	if _, err := leafOf(secret.Data[certresources.ServerCert], secret.Data[certresources.ServerKey], bundle(secret), r.hosts, r.clock); err != nil {
+		t.Errorf("an API server with that clock does not trust it: %v", err)
+	}
+	r.must(t, secret, false)
 }
 
 // What is next is never served if it could not be.
