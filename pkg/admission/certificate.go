@@ -24,6 +24,8 @@ const (
 	// for ten days enough time to come back.
 	certificateLifetime = 30 * 24 * time.Hour
 	renewBefore         = 10 * 24 * time.Hour
+	// maxSkew is how far an API server's clock, or the next leader's, may be behind.
+	maxSkew = time.Hour
 	// nextPrefix marks the pair that is to be served once its CA is known.
 	nextPrefix = "next-"
 )
@@ -49,32 +51,44 @@ func authorities(secret *corev1.Secret) []byte {
 }
 
 // CertificateSource serves the certificate of a Secret, parsed once for each
-// version.
+// version. As long as it has not expired it is served on where the Secret is gone, or
+// what is in it cannot be used.
 func CertificateSource(get func() (*corev1.Secret, error)) func() (*tls.Certificate, error) {
 	var mu sync.Mutex
 	var version string
 	var parsed *tls.Certificate
 	return func() (*tls.Certificate, error) {
 		secret, err := get()
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the webhook's certificate: %w", err)
-		}
 		mu.Lock()
 		defer mu.Unlock()
-		if parsed != nil && version == secret.ResourceVersion {
+		if err == nil && parsed != nil && version == secret.ResourceVersion {
 			return parsed, nil
 		}
-		certificate, key := pair(secret)
-		if len(certificate) == 0 || len(key) == 0 {
-			return nil, fmt.Errorf("Secret %s holds no certificate yet", secret.Name)
+		loaded, err := load(secret, err)
+		switch {
+		case err == nil:
+			parsed, version = loaded, secret.ResourceVersion
+		case parsed == nil || !time.Now().Before(parsed.Leaf.NotAfter):
+			return nil, err
 		}
-		loaded, err := tls.X509KeyPair(certificate, key)
-		if err != nil {
-			return nil, fmt.Errorf("the certificate in Secret %s cannot be used: %w", secret.Name, err)
-		}
-		parsed, version = &loaded, secret.ResourceVersion
 		return parsed, nil
 	}
+}
+
+// load parses the certificate of a Secret that was read, or was not.
+func load(secret *corev1.Secret, err error) (*tls.Certificate, error) {
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the webhook's certificate: %w", err)
+	}
+	certificate, key := pair(secret)
+	if len(certificate) == 0 || len(key) == 0 {
+		return nil, fmt.Errorf("Secret %s holds no certificate yet", secret.Name)
+	}
+	loaded, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate in Secret %s cannot be used: %w", secret.Name, err)
+	}
+	return &loaded, nil
 }
 
 // issued is a new certificate under a new authority, as PEM.
@@ -128,7 +142,7 @@ func template(name string, now time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name, Organization: []string{"connaisseur"}},
-		NotBefore:    now.Add(-5 * time.Minute), // clocks differ
+		NotBefore:    now.Add(-maxSkew),
 		NotAfter:     now.Add(certificateLifetime),
 	}
 }
@@ -149,24 +163,48 @@ func leafOf(certificate, key, bundle []byte, hosts []string, now time.Time) (*x5
 			return nil, err
 		}
 	}
-	if !now.Before(leaf.NotAfter) { // as withoutExpired sees it
+	if !now.Before(leaf.NotAfter) { // as unexpired sees it
 		return nil, errors.New("the certificate has expired")
 	}
-	roots := x509.NewCertPool()
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
+	for _, der := range loaded.Certificate[1:] {
+		if one, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(one)
+		}
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now}); err != nil {
 		return nil, err
 	}
 	return leaf, nil
 }
 
-// withoutExpired drops the authorities of a bundle that have expired.
-func withoutExpired(bundle []byte, now time.Time) []byte {
-	var kept []byte
+// unexpired gives the authorities of a bundle that have not expired, as PEM.
+func unexpired(bundle []byte, now time.Time) (kept [][]byte) {
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
 		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && now.Before(cert.NotAfter) {
-			kept = append(kept, pem.EncodeToMemory(block)...)
+			kept = append(kept, pem.EncodeToMemory(block))
 		}
 	}
 	return kept
+}
+
+// split parts the authorities of a bundle in those by which a certificate is valid
+// and the others, without those that have expired.
+func split(bundle []byte, leaf *x509.Certificate, now time.Time) (needed, spare [][]byte) {
+	for _, authority := range unexpired(bundle, now) {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(authority)
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err == nil {
+			needed = append(needed, authority)
+		} else {
+			spare = append(spare, authority)
+		}
+	}
+	return needed, spare
+}
+
+// newest are the last ones, as many as may be kept beside what is served.
+func newest(authorities [][]byte) [][]byte {
+	return authorities[max(len(authorities)-maxSpare, 0):]
 }

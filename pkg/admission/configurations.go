@@ -60,13 +60,14 @@ func (c *configurations) Reconcile(ctx context.Context, key string) error {
 	if !c.IsLeaderFor(c.key) {
 		return controller.NewSkipKey(key)
 	}
-	secret, err := c.secrets.Get(c.secretName)
-	if err != nil {
-		return fmt.Errorf("cannot read Secret %s: %w", c.secretName, err)
-	}
-	authority := authorities(secret)
-	if len(authority) == 0 {
-		return nil // the Secret's change will bring us back
+	// Without one, and until the Secret's change brings us back, that which is
+	// published stays; a setting must not wait for it.
+	var authority []byte
+	secret, missing := c.secrets.Get(c.secretName)
+	if missing == nil {
+		authority = authorities(secret)
+	} else {
+		missing = fmt.Errorf("cannot read Secret %s: %w", c.secretName, missing)
 	}
 	owner, err := c.owner(ctx)
 	if err != nil {
@@ -77,6 +78,7 @@ func (c *configurations) Reconcile(ctx context.Context, key string) error {
 		want.settings, want.kinds = &snapshot.Features, snapshot.Workloads
 	}
 	return errors.Join(
+		missing,
 		c.reconcileMutating(ctx, want),
 		c.reconcileValidating(ctx, WorkloadsName, want),
 		c.reconcileValidating(ctx, ConfigName, want),
@@ -102,10 +104,12 @@ func (c *configurations) reconcileMutating(ctx context.Context, want desired) er
 		return err
 	}
 	changed := current.DeepCopy()
-	changed.OwnerReferences = want.owner
 	for i := range changed.Webhooks {
 		w := &changed.Webhooks[i]
-		want.connect(&w.ClientConfig, MutatePath)
+		if !want.connect(&w.ClientConfig, MutatePath) {
+			continue
+		}
+		changed.OwnerReferences = want.owner
 		settings := want.settingsFor(w.Rules)
 		if settings == nil {
 			continue
@@ -132,13 +136,19 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 		return err
 	}
 	changed := current.DeepCopy()
-	changed.OwnerReferences = want.owner
 	for i := range changed.Webhooks {
 		w := &changed.Webhooks[i]
+		path := ValidatePath
+		if name == ConfigName {
+			path = ConfigPath
+		}
+		if !want.connect(&w.ClientConfig, path) {
+			continue
+		}
+		changed.OwnerReferences = want.owner
 		w.MatchPolicy = ptr.To(admissionregistrationv1.Equivalent)
 		w.ObjectSelector, w.MatchConditions = &metav1.LabelSelector{}, nil
 		if name == ConfigName {
-			want.connect(&w.ClientConfig, ConfigPath)
 			w.TimeoutSeconds = ptr.To(int32(want.settingsFor(nil).Webhook.TimeoutSeconds))
 			w.Rules, w.NamespaceSelector = configRules(), want.ownNamespace()
 			w.SideEffects = ptr.To(admissionregistrationv1.SideEffectClassNone)
@@ -146,7 +156,6 @@ func (c *configurations) reconcileValidating(ctx context.Context, name string, w
 			w.FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
 			continue
 		}
-		want.connect(&w.ClientConfig, ValidatePath)
 		settings := want.settingsFor(w.Rules)
 		if settings == nil {
 			continue
@@ -176,12 +185,19 @@ type desired struct {
 }
 
 // connect says how the API server reaches the webhook: by its Service, or by
-// the URL that somebody put there for a process outside of the cluster.
-func (d desired) connect(client *admissionregistrationv1.WebhookClientConfig, path string) {
-	client.CABundle = d.authority
+// the URL that somebody put there for a process outside of the cluster. It tells
+// whether there is an authority for that.
+func (d desired) connect(client *admissionregistrationv1.WebhookClientConfig, path string) bool {
+	if len(d.authority) > 0 {
+		client.CABundle = d.authority
+	}
+	if len(client.CABundle) == 0 {
+		return false
+	}
 	if client.Service != nil {
 		client.Service.Path = &path
 	}
+	return true
 }
 
 // settingsFor is what a webhook is to be set to that has these rules; nil if it

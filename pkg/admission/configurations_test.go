@@ -275,6 +275,34 @@ func TestAnAuthorityIsPublishedOnlyIfEveryWebhookHasIt(t *testing.T) {
 	}
 }
 
+// A setting that protects does not wait until somebody has put the certificate right.
+func TestSettingsDoNotWaitForAnAuthority(t *testing.T) {
+	t.Parallel()
+	lenient := feature.Default()
+	lenient.ExcludedNamespaces = []string{"team"}
+	before, _, err := reconcile(t, installed(byService()), certificateWith("CA"), settings(lenient), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, secret := range map[string]*corev1.Secret{
+		"the Secret is empty":                  certificateWith(""),
+		"the Secret is the user's, without it": {ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS},
+		"the Secret is missing":                {ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "connaisseur"}},
+	} {
+		after, _, err := reconcile(t, before, secret, settings(feature.Default()), true)
+		if missing := secret.Name == "other"; (err != nil) != missing {
+			t.Errorf("%s: %v", name, err)
+		}
+		m, v := after.mutating.Webhooks[0], after.validating[WorkloadsName].Webhooks[0]
+		if cmp.Diff(namespaces("connaisseur", "kube-system"), m.NamespaceSelector) != "" || cmp.Diff(m.NamespaceSelector, v.NamespaceSelector) != "" {
+			t.Errorf("%s: left out are still %v and %v", name, m.NamespaceSelector, v.NamespaceSelector)
+		}
+		if string(m.ClientConfig.CABundle) != "CA" || string(v.ClientConfig.CABundle) != "CA" {
+			t.Errorf("%s: what was published is lost", name)
+		}
+	}
+}
+
 // What somebody had set is not replaced by defaults just when a broken
 // configuration has everything denied.
 func TestWithoutAConfigurationWhatWasSetStays(t *testing.T) {

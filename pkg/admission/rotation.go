@@ -3,6 +3,7 @@ package admission
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -25,8 +26,15 @@ const (
 	// renewAnnotation is set by whoever wants a new certificate before it is due,
 	// to any value; it goes once there is one.
 	renewAnnotation = "connaisseur.sse-secure-systems.github.io/renew"
+	// servedAnnotation notes since when the pair is served that is.
+	servedAnnotation = "connaisseur.sse-secure-systems.github.io/served"
 	// settle is how long API servers get to see a changed configuration.
 	settle = 30 * time.Second
+	// retireAfter is how long replicas get to serve a new pair, before authorities
+	// go that are none of its.
+	retireAfter = 2 * time.Minute
+	// maxSpare bounds these.
+	maxSpare = 3
 )
 
 // rotation keeps the serving certificate valid. A new one is served only
@@ -63,6 +71,7 @@ func (r *rotation) Reconcile(ctx context.Context, key string) error {
 		return fmt.Errorf("cannot read Secret %s: %w", r.key, err)
 	}
 	if external(secret) {
+		r.check(ctx, secret)
 		return nil
 	}
 	changed, err := r.step(secret.DeepCopy())
@@ -74,6 +83,15 @@ func (r *rotation) Reconcile(ctx context.Context, key string) error {
 		return fmt.Errorf("cannot update Secret %s: %w", r.key, err)
 	}
 	return nil
+}
+
+// check tells why API servers cannot use somebody else's certificate.
+func (r *rotation) check(ctx context.Context, secret *corev1.Secret) {
+	certificate, key := pair(secret)
+	_, err := leafOf(certificate, key, authorities(secret), r.hosts[:1], r.now())
+	if err != nil {
+		logging.FromContext(ctx).Errorf("API servers cannot use the certificate in Secret %s, of which tls.crt, tls.key and ca.crt must go together: %v", r.key, err)
+	}
 }
 
 // step changes the Secret, or returns nil if there is nothing to do.
@@ -92,20 +110,48 @@ func (r *rotation) step(secret *corev1.Secret) (*corev1.Secret, error) {
 	switch {
 	case err == nil:
 		return r.promote(secret, now)
-	case now.Add(renewBefore).Before(leaf.NotAfter) && !asked(secret):
-		r.again(leaf.NotAfter.Add(-renewBefore).Sub(now))
-		return nil, nil
+	case !now.Add(renewBefore).Before(leaf.NotAfter) || asked(secret):
+		return r.prepare(secret, leaf, now)
 	}
+	return r.retire(secret, leaf, now), nil
+}
+
+// prepare makes the pair that is to be served next.
+func (r *rotation) prepare(secret *corev1.Secret, leaf *x509.Certificate, now time.Time) (*corev1.Secret, error) {
 	next, err := issue(r.hosts, now)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a certificate: %w", err)
 	}
+	needed, spare := split(secret.Data[certresources.CACert], leaf, now)
 	secret.Data[nextPrefix+certresources.ServerCert] = next.certificate
 	secret.Data[nextPrefix+certresources.ServerKey] = next.key
-	secret.Data[certresources.CACert] = append(withoutExpired(secret.Data[certresources.CACert], now), next.authority...)
+	secret.Data[certresources.CACert] = bytes.Join(append(newest(spare), append(needed, next.authority)...), nil)
 	delete(secret.Annotations, publishedAnnotation)
 	delete(secret.Annotations, renewAnnotation)
 	return secret, nil
+}
+
+// retire drops the authorities by which nothing is served any more: whoever has got
+// hold of an earlier key must not answer in the webhook's place. It returns nil if
+// there is nothing to do yet.
+func (r *rotation) retire(secret *corev1.Secret, leaf *x509.Certificate, now time.Time) *corev1.Secret {
+	needed, spare := split(secret.Data[certresources.CACert], leaf, now)
+	if len(spare) == 0 {
+		r.again(leaf.NotAfter.Add(-renewBefore).Sub(now))
+		return nil
+	}
+	since := noted(secret, servedAnnotation)
+	if since.IsZero() || since.After(now.Add(settle)) {
+		metav1.SetMetaDataAnnotation(&secret.ObjectMeta, servedAnnotation, now.UTC().Format(time.RFC3339))
+		return secret
+	}
+	if wait := since.Add(retireAfter).Sub(now); wait > 0 {
+		r.again(wait)
+		return nil
+	}
+	secret.Data[certresources.CACert] = bytes.Join(needed, nil)
+	delete(secret.Annotations, servedAnnotation)
+	return secret
 }
 
 // asked tells whether somebody wants a new certificate now.
@@ -123,8 +169,9 @@ func (r *rotation) issueNow(secret *corev1.Secret, now time.Time) (*corev1.Secre
 	secret.Data = map[string][]byte{ // what was to be next is dropped
 		certresources.ServerCert: first.certificate,
 		certresources.ServerKey:  first.key,
-		certresources.CACert:     append(withoutExpired(secret.Data[certresources.CACert], now), first.authority...),
+		certresources.CACert:     bytes.Join(append(newest(unexpired(secret.Data[certresources.CACert], now)), first.authority), nil),
 	}
+	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, servedAnnotation, now.UTC().Format(time.RFC3339))
 	delete(secret.Annotations, publishedAnnotation)
 	delete(secret.Annotations, renewAnnotation)
 	return secret, nil
@@ -137,7 +184,7 @@ func (r *rotation) promote(secret *corev1.Secret, now time.Time) (*corev1.Secret
 		r.again(time.Second)
 		return nil, nil
 	}
-	since := publishedSince(secret)
+	since := noted(secret, publishedAnnotation)
 	if since.IsZero() || since.After(now.Add(settle)) {
 		metav1.SetMetaDataAnnotation(&secret.ObjectMeta, publishedAnnotation, now.UTC().Format(time.RFC3339))
 		return secret, nil
@@ -150,14 +197,14 @@ func (r *rotation) promote(secret *corev1.Secret, now time.Time) (*corev1.Secret
 		secret.Data[name] = secret.Data[nextPrefix+name]
 		delete(secret.Data, nextPrefix+name)
 	}
+	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, servedAnnotation, now.UTC().Format(time.RFC3339))
 	delete(secret.Annotations, publishedAnnotation)
 	return secret, nil
 }
 
-// publishedSince is when the next pair's authority was seen to be published;
-// zero if it was not, or if the note cannot be read.
-func publishedSince(secret *corev1.Secret) time.Time {
-	since, _ := time.Parse(time.RFC3339, secret.Annotations[publishedAnnotation]) // zero if it fails
+// noted is the time that an annotation has; zero if there is none that can be read.
+func noted(secret *corev1.Secret, annotation string) time.Time {
+	since, _ := time.Parse(time.RFC3339, secret.Annotations[annotation]) // zero if it fails
 	return since
 }
 

@@ -6,9 +6,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +21,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"knative.dev/pkg/controller"
+	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
 	certresources "knative.dev/pkg/webhook/certificates/resources"
 )
@@ -135,6 +140,73 @@ func TestARenewalPublishesBothAuthoritiesBeforeTheNewLeafIsServed(t *testing.T) 
 	}
 }
 
+// A key that may be known to others is of no use to them once replicas serve another.
+func TestAnAuthorityGoesWithWhatItHasSigned(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	r.published = true
+	first := r.must(t, &corev1.Secret{}, true)
+	first.Annotations[renewAnnotation] = ""
+	noted := r.must(t, r.must(t, first, true), true)
+	r.clock = r.clock.Add(settle)
+	promoted := r.must(t, noted, true)
+	r.clock = r.clock.Add(retireAfter - time.Second)
+	r.again = nil
+	r.must(t, promoted, false)
+	if count(bundle(promoted)) != 2 || len(r.again) != 1 || r.again[0] != time.Second {
+		t.Errorf("want both authorities for another second, got %d, and %v", count(bundle(promoted)), r.again)
+	}
+	r.clock = r.clock.Add(time.Second)
+	alone := r.must(t, promoted, true)
+	if leaf(alone) != leaf(promoted) || count(bundle(alone)) != 1 || alone.Annotations[servedAnnotation] != "" {
+		t.Error("the authority of before is still trusted")
+	}
+	r.must(t, alone, false)
+
+	// One that is left over from a version that has kept them.
+	other, err := issue(r.hosts, r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone.Data[certresources.CACert] = append(bundle(alone), other.authority...)
+	left := r.must(t, alone, true)
+	if count(bundle(left)) != 2 {
+		t.Error("it goes at once")
+	}
+	r.clock = r.clock.Add(retireAfter)
+	if gone := r.must(t, left, true); count(bundle(gone)) != 1 {
+		t.Error("it stays")
+	}
+}
+
+// Whoever asks for renewals all the time must not fill the Secret, after which there
+// would be none.
+func TestAuthoritiesAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*corev1.Secret){
+		"it is asked for":           func(s *corev1.Secret) { s.Annotations = map[string]string{renewAnnotation: ""} },
+		"the certificate is spoilt": func(s *corev1.Secret) { s.Data[certresources.ServerCert] = []byte("x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRotating()
+			r.published = true
+			secret := r.must(t, &corev1.Secret{}, true)
+			for range 10 {
+				change(secret)
+				before := leaf(secret)
+				for leaf(secret) == before {
+					secret = r.must(t, secret, true)
+					r.clock = r.clock.Add(settle)
+				}
+			}
+			if n := count(bundle(secret)); n > maxSpare+2 {
+				t.Errorf("there are %d authorities", n)
+			}
+		})
+	}
+}
+
 // An operator who does not trust the key any more does not wait until it is due, and
 // fails no request either.
 func TestARenewalMayBeAskedFor(t *testing.T) {
@@ -158,7 +230,7 @@ func TestWhatCannotServeIsReplacedAtOnce(t *testing.T) {
 		cas    int
 	}{
 		"the certificate has expired":      {func(r *rotating, _ *corev1.Secret) { r.clock = r.clock.Add(certificateLifetime) }, 1},
-		"the certificate is not valid yet": {func(r *rotating, _ *corev1.Secret) { r.clock = r.clock.Add(-time.Hour) }, 2},
+		"the certificate is not valid yet": {func(r *rotating, _ *corev1.Secret) { r.clock = r.clock.Add(-2 * time.Hour) }, 2},
 		"the hosts have changed":           {func(r *rotating, _ *corev1.Secret) { r.hosts = append(r.hosts, "other.example.org") }, 2},
 		"the certificate is garbage":       {func(_ *rotating, s *corev1.Secret) { s.Data[certresources.ServerCert] = []byte("x") }, 2},
 		"the key is missing":               {func(_ *rotating, s *corev1.Secret) { delete(s.Data, certresources.ServerKey) }, 2},
@@ -187,6 +259,19 @@ func TestWhatCannotServeIsReplacedAtOnce(t *testing.T) {
 			r.must(t, after, false)
 		})
 	}
+}
+
+// A leader whose clock is behind that of the one before, by no more than happens, does
+// not replace what all others serve with.
+func TestAClockThatIsBehindReplacesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	secret := r.must(t, &corev1.Secret{}, true)
+	r.clock = r.clock.Add(-50 * time.Minute)
+	if _, err := leafOf(secret.Data[certresources.ServerCert], secret.Data[certresources.ServerKey], bundle(secret), r.hosts, r.clock); err != nil {
+		t.Errorf("an API server with that clock does not trust it: %v", err)
+	}
+	r.must(t, secret, false)
 }
 
 // What is next is never served if it could not be.
@@ -308,17 +393,73 @@ func TestTheServedCertificateFollowsTheSecret(t *testing.T) {
 	if got, err := source(); err != nil || got == first || !bytes.Equal(authorities(current), other.authority) {
 		t.Errorf("a Secret of the user's own: %v", err)
 	}
+	kept, _ := source()
 	for name, data := range map[string]map[string][]byte{"it is empty": nil, "it is garbage": {"tls.crt": []byte("x"), "tls.key": []byte("y")}} {
 		current = current.DeepCopy()
 		current.ResourceVersion += "0"
 		current.Data = data
-		if _, err := source(); err == nil {
+		if got, err := source(); err != nil || got != kept {
+			t.Errorf("%s, and what was served before is no more: %v", name, err)
+		}
+		if _, err := CertificateSource(func() (*corev1.Secret, error) { return current, nil })(); err == nil {
 			t.Errorf("%s, and is served", name)
 		}
 	}
-	if failure = errors.New("down"); failure != nil {
-		if _, err := source(); !errors.Is(err, failure) {
-			t.Errorf("got %v", err)
+	failure = errors.New("down")
+	if got, err := source(); err != nil || got != kept {
+		t.Errorf("the Secret is gone, and what was served before is no more: %v", err)
+	}
+	if _, err := CertificateSource(func() (*corev1.Secret, error) { return nil, failure })(); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is served is kept for want of another, but not when it has expired.
+func TestAnExpiredCertificateIsNotKept(t *testing.T) {
+	t.Parallel()
+	old, err := issue([]string{"webhook.connaisseur.svc"}, time.Now().Add(-certificateLifetime-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := &corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": old.certificate, "tls.key": old.key}}
+	source := CertificateSource(func() (*corev1.Secret, error) { return current, nil })
+	if _, err := source(); err != nil {
+		t.Fatal(err)
+	}
+	current = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "2"}}
+	if _, err := source(); err == nil {
+		t.Error("it is served on")
+	}
+}
+
+// Nobody else tells an operator what is wrong with a certificate of the user's own.
+func TestACertificateOfTheUsersOwnIsChecked(t *testing.T) {
+	t.Parallel()
+	r := newRotating()
+	r.key = types.NamespacedName{Namespace: "connaisseur", Name: "certificate"}
+	good, err := issue(r.hosts, r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := issue([]string{"other.example.org"}, r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		authority, certificate, key []byte
+		said                        string
+	}{
+		"it is right":            {good.authority, good.certificate, good.key, ""},
+		"ca.crt is missing":      {nil, good.certificate, good.key, "unknown authority"},
+		"ca.crt is another's":    {other.authority, good.certificate, good.key, "unknown authority"},
+		"it is for another name": {other.authority, other.certificate, other.key, "other.example.org"},
+		"the key is another's":   {good.authority, good.certificate, other.key, "private key"},
+	} {
+		secret := &corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": c.certificate, "tls.key": c.key, "ca.crt": c.authority}}
+		core, logs := observer.New(zapcore.ErrorLevel)
+		r.check(logging.WithLogger(t.Context(), zap.New(core).Sugar()), secret)
+		if all := logs.All(); len(all) > 1 || (len(all) == 1) != (c.said != "") || len(all) == 1 && !strings.Contains(all[0].Message, c.said) {
+			t.Errorf("%s: the log has %v", name, all)
 		}
 	}
 }

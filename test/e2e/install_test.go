@@ -103,7 +103,7 @@ func TestItIsRemovedWithoutATrace(t *testing.T) {
 	within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
-	namespace, start := newNamespace(t), time.Now()
+	namespace, start, early := newNamespace(t), time.Now(), load.wrongSoFar()
 	if err := uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +111,11 @@ func TestItIsRemovedWithoutATrace(t *testing.T) {
 	// As long as it is there it answers; then nobody is asked any more.
 	for _, f := range load.failures {
 		t.Errorf("no verdict %v after the removal began: %v", f.asked.Sub(start).Round(time.Millisecond), f.err)
+	}
+	for i, wrong := range load.wrong {
+		if i < early || strings.Contains(wrong, " was denied: ") {
+			t.Errorf("a wrong answer: %s", wrong)
+		}
 	}
 	t.Logf("removed in %v; %d right answers, and %d Pods that nobody looked at", time.Since(start), len(load.right), len(load.wrong))
 	if _, err := cluster.CoreV1().Pods(namespace).Create(t.Context(), newPod("unsigned", unsigned.String()), metav1.CreateOptions{}); err != nil {

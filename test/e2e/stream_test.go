@@ -85,6 +85,13 @@ func (s *stream) stop() {
 	s.group.Wait()
 }
 
+// wrongSoFar is how many answers were wrong until now.
+func (s *stream) wrongSoFar() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.wrong)
+}
+
 // wantNoneWrong fails the test for wrong answers, and for too few of the right ones.
 func (s *stream) wantNoneWrong(t *testing.T) {
 	t.Helper()

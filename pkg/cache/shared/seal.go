@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"hash"
 	"regexp"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
@@ -48,12 +50,13 @@ type sealer struct {
 
 // newSealer derives keys from a secret, which is for the replicas of one cluster: by
 // the names of pull secrets alone, those of another one could be taken for theirs.
-func newSealer(secret []byte, cluster string) (*sealer, error) {
+// And it is for those of one build: another may verify less.
+func newSealer(secret []byte, cluster, build string) (*sealer, error) {
 	if len(secret) < MinKey {
 		return nil, fmt.Errorf("has %d bytes, but must have at least %d", len(secret), MinKey)
 	}
 	derive := func(purpose string) ([]byte, error) {
-		return hkdf.Key(sha256.New, secret, nil, fmt.Sprintf("connaisseur shared cache %d %s %q", version, purpose, cluster), sha256.Size)
+		return hkdf.Key(sha256.New, secret, nil, fmt.Sprintf("connaisseur shared cache %d %s %q %q", version, purpose, cluster, build), sha256.Size)
 	}
 	names, err := derive("names")
 	if err != nil {
@@ -61,6 +64,28 @@ func newSealer(secret []byte, cluster string) (*sealer, error) {
 	}
 	entries, err := derive("entries")
 	return &sealer{names: names, entries: entries}, err
+}
+
+// buildOf tells builds apart as far as their source is known: the version, the commit
+// and the modules that the program was built from.
+func buildOf(info *debug.BuildInfo, ok bool) string {
+	if !ok {
+		return ""
+	}
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "%s %q", info.GoVersion, info.Main.Version)
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" || s.Key == "vcs.modified" {
+			_, _ = fmt.Fprintf(&b, " %q", s.Value)
+		}
+	}
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		_, _ = fmt.Fprintf(&b, " %q %q %q", m.Path, m.Version, m.Sum)
+	}
+	return b.String()
 }
 
 // about adds a name to what is authenticated, so that no two have the same bytes.

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"bytes"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ var (
 
 func newTestSealer(t testing.TB, secret []byte, cluster string) *sealer {
 	t.Helper()
-	s, err := newSealer(secret, cluster)
+	s, err := newSealer(secret, cluster, "build")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,4 +121,47 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("%q was opened: %+v", text, got)
 		}
 	})
+}
+
+// What an older version has verified, with a fault that is mended since, is nothing to
+// the replicas that are rolled out.
+func TestT38EachBuildKeepsToItself(t *testing.T) {
+	t.Parallel()
+	info := func() *debug.BuildInfo {
+		return &debug.BuildInfo{
+			GoVersion: "go1", Main: debug.Module{Version: "v1"}, Deps: []*debug.Module{{Path: "a", Version: "v1", Sum: "h1:a"}},
+			Settings: []debug.BuildSetting{{Key: "GOARCH", Value: "amd64"}, {Key: "vcs.revision", Value: "1"}, {Key: "vcs.modified", Value: "false"}},
+		}
+	}
+	seal := func(info *debug.BuildInfo) (*sealer, string) {
+		s, err := newSealer(secret, "c", buildOf(info, info != nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, s.place(name)
+	}
+	ours, place := seal(info())
+	entry := ours.seal(name, write(cache.Established{Result: result, At: at, Until: at.Add(time.Minute)}))
+	for text, c := range map[string]struct {
+		change func(*debug.BuildInfo)
+		same   bool
+	}{
+		"the same":             {func(*debug.BuildInfo) {}, true},
+		"for another platform": {func(i *debug.BuildInfo) { i.Settings[0].Value = "arm64" }, true},
+		"another version":      {func(i *debug.BuildInfo) { i.Main.Version = "v2" }, false},
+		"another commit":       {func(i *debug.BuildInfo) { i.Settings[1].Value = "2" }, false},
+		"another dependency":   {func(i *debug.BuildInfo) { i.Deps[0].Sum = "h1:b" }, false},
+		"a replaced one":       {func(i *debug.BuildInfo) { i.Deps[0].Replace = &debug.Module{Path: "b"} }, false},
+		"another Go":           {func(i *debug.BuildInfo) { i.GoVersion = "go2" }, false},
+	} {
+		other := info()
+		c.change(other)
+		theirs, at2 := seal(other)
+		if _, err := theirs.open(name, entry, at); (err == nil) != c.same || (at2 == place) != c.same {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if theirs, _ := seal(nil); theirs.place(name) == place {
+		t.Error("one that is not known is taken for ours")
+	}
 }

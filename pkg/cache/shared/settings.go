@@ -84,7 +84,7 @@ func New(t Target, entries map[string][]byte) (Settings, error) {
 		username: line(entries[usernameEntry]), password: line(entries[passwordEntry]),
 		secret: bytes.Clone(entries[keyEntry]),
 	}
-	_, s.missing = newSealer(s.secret, "")
+	_, s.missing = newSealer(s.secret, "", "")
 	if s.missing != nil {
 		s.missing = fmt.Errorf("its entry %s, by which entries of the cache are authenticated, %w; make one with: openssl rand -base64 32", keyEntry, s.missing)
 	}

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -52,7 +53,7 @@ func (c *Cache) Apply(settings Settings, cluster string, logger *zap.Logger) {
 		next = &session{logger: logger}
 		err := settings.missing
 		if err == nil {
-			next.sealer, err = newSealer(settings.secret, cluster)
+			next.sealer, err = newSealer(settings.secret, cluster, buildOf(debug.ReadBuildInfo()))
 		}
 		if err != nil {
 			logger.Warn("The shared cache is switched off; each replica verifies by itself", zap.String("reason", err.Error()))
