@@ -54,6 +54,7 @@ func run(m *testing.M) (status int, err error) {
 			return 1, err
 		}
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(cosign.folder)) }()
 	if err := makeImages(ctx); err != nil {
 		return 1, err
 	}
