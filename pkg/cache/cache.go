@@ -108,7 +108,7 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 	ctx, span := observability.StartSpan(ctx, observability.SpanCache)
 	defer span.End()
 	k := newKey(v.fingerprint, req)
-	e, hit := v.cache.lookup(k, v.retention)
+	e, hit := v.lookup(k)
 	if span.IsRecording() {
 		span.SetAttributes(attribute.Bool("connaisseur.hit", hit))
 	}
@@ -117,9 +117,9 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 		return e.outcome()
 	}
 	v.cache.misses.Add(1)
-	return fly(ctx, v.cache, req.Image.Registry(), "validate\x00"+k.String(), func(ctx context.Context) (validator.Result, error) {
+	return fly(ctx, v.cache, req.Image.Registry(), v.flight("validate", k), func(ctx context.Context) (validator.Result, error) {
 		// Another flight may have landed between the look above and this one.
-		if e, ok := v.cache.lookup(k, v.retention); ok {
+		if e, ok := v.lookup(k); ok {
 			return e.outcome()
 		}
 		if e, ok := v.borrow(ctx, k, req); ok {
@@ -138,7 +138,7 @@ func (v *cachedValidator) Validate(ctx context.Context, req validator.Request) (
 // is known.
 func (v *cachedValidator) Known(req validator.Request, maxAge time.Duration) (validator.Result, bool) {
 	e, ok := v.cache.store.get(newKey(v.fingerprint, req))
-	if !ok || e.denial != nil || e.result.Digest == "" || !v.cache.fresh(e, maxAge) {
+	if !ok || !v.may(e) || e.denial != nil || e.result.Digest == "" || !v.cache.fresh(e, maxAge) {
 		return validator.Result{}, false
 	}
 	result, _ := e.outcome() // it is no denial
@@ -160,10 +160,10 @@ func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (im
 	req.Image = req.Image.WithDigest("")
 	v := r.validator
 	k := newKey(v.fingerprint, req)
-	if e, ok := v.cache.lookup(k, v.retention); ok && e.denial == nil && e.result.Digest != "" {
+	if e, ok := v.lookup(k); ok && e.denial == nil && e.result.Digest != "" {
 		return e.result.Digest, nil
 	}
-	return fly(ctx, v.cache, req.Image.Registry(), "resolve\x00"+k.String(), func(ctx context.Context) (image.Digest, error) {
+	return fly(ctx, v.cache, req.Image.Registry(), v.flight("resolve", k), func(ctx context.Context) (image.Digest, error) {
 		if e, ok := v.borrow(ctx, k, req); ok {
 			return e.result.Digest, nil
 		}
@@ -172,12 +172,13 @@ func (r *cachedResolver) Resolve(ctx context.Context, req validator.Request) (im
 }
 
 // lookup finds an entry that may still be used.
-func (c *Cache) lookup(k key, retention Retention) (entry, bool) {
+func (v *cachedValidator) lookup(k key) (entry, bool) {
+	c, retention := v.cache, v.retention
 	if retention.Expiry <= 0 {
 		return entry{}, false
 	}
 	e, ok := c.store.get(k)
-	if !ok {
+	if !ok || !v.may(e) {
 		return entry{}, false
 	}
 	expiry := retention.Expiry

@@ -44,6 +44,10 @@ type Sharing struct {
 	// Revision is that of the configuration; empty shares nothing. It may be set until
 	// the first request.
 	Revision string
+	// Source identifies where results are shared, and the key that they are
+	// authenticated by. What was borrowed from another one is not used any more: that
+	// key may be known to others.
+	Source string
 }
 
 // Share has results shared by way of s. It must be called before the cache is used.
@@ -52,6 +56,20 @@ func (c *Cache) Share(s Shared) { c.shared = s }
 // shares tells whether results are shared.
 func (v *cachedValidator) shares() bool {
 	return v.cache.shared != nil && v.retention.Sharing != nil && v.retention.Sharing.Revision != "" && v.retention.Expiry > 0
+}
+
+// may tells whether an entry is from here, or from where results are shared now.
+func (v *cachedValidator) may(e entry) bool {
+	return e.source == "" || v.retention.Sharing != nil && e.source == v.retention.Sharing.Source
+}
+
+// flight names what is done once for all that ask. What is borrowed on the way is
+// nothing to those of another revision, by which it may not be shared.
+func (v *cachedValidator) flight(what string, k key) string {
+	if v.shares() {
+		what += "\x00" + v.retention.Sharing.Revision
+	}
+	return what + "\x00" + k.String()
 }
 
 func (v *cachedValidator) name(k key) Name {
@@ -68,7 +86,7 @@ func (v *cachedValidator) borrow(ctx context.Context, k key, req validator.Reque
 	ctx, span := observability.StartSpan(ctx, observability.SpanShared)
 	defer span.End()
 	found, ok := v.cache.shared.Load(ctx, v.name(k))
-	e := entry{result: found.Result, stored: found.At, expires: found.Result.Expires}
+	e := entry{result: found.Result, stored: found.At, expires: found.Result.Expires, source: v.retention.Sharing.Source}
 	if now := v.cache.now(); e.stored.After(now) {
 		e.stored = now // by a clock that is a little ahead
 	}

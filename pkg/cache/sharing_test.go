@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/cache"
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -117,6 +118,94 @@ func TestT3T35ResultsAreSharedWithNobodyElse(t *testing.T) {
 			})
 		})
 	}
+}
+
+// T38: where the key may be known to others, and is changed, or sharing is switched
+// off, nothing that was borrowed is left, not for an outage either.
+func TestT38WhatWasBorrowedGoesWithItsSource(t *testing.T) {
+	from := func(revision, source string) cache.Retention {
+		r := sharing(revision)
+		r.Sharing.Source = source
+		return r
+	}
+	for name, c := range map[string]struct {
+		next cache.Retention
+		kept bool
+	}{
+		"another edit":      {from("s", "one"), true},
+		"another key":       {from("s", "two"), false},
+		"shared no more":    {always, false},
+		"not usable at all": {from("s", ""), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				p, current := pool{}, digestA
+				v, _ := p.replica(trusts("f", &current), from("r", "one"))
+				if _, err := v.Validate(t.Context(), request(t, "example.org/app:v1")); err != nil {
+					t.Fatal(err)
+				}
+				f, own := trusts("f", &current), cache.New(cache.Options{})
+				own.Share(p)
+				before, _ := own.Wrap(f, f, from("r", "one"))
+				if _, err := before.Validate(t.Context(), request(t, "example.org/app:v1")); err != nil || f.calls.Load() != 0 {
+					t.Fatal("it is not borrowed", err)
+				}
+				after, resolver := own.Wrap(f, f, c.next)
+				if _, known := after.Known(request(t, "example.org/app:v1"), time.Hour); known != c.kept {
+					t.Errorf("it is known: %v", known)
+				}
+				current = digestB
+				want := map[bool]image.Digest{true: digestA, false: digestB}[c.kept]
+				if got, err := resolver.Resolve(t.Context(), request(t, "example.org/app:v1")); err != nil || got != want {
+					t.Errorf("the tag is %s, %v", got, err)
+				}
+				if got, err := after.Validate(t.Context(), request(t, "example.org/app:v1")); err != nil || got.Digest != want || got.Cached != c.kept {
+					t.Errorf("%+v, %v", got, err)
+				}
+			})
+		})
+	}
+}
+
+// slowPool answers when it may.
+type slowPool struct {
+	pool
+	asked, answer chan struct{}
+}
+
+func (p slowPool) Load(ctx context.Context, name cache.Name) (cache.Established, bool) {
+	e, ok := p.pool.Load(ctx, name)
+	if ok {
+		close(p.asked)
+		<-p.answer
+	}
+	return e, ok
+}
+
+// T38: nor does a request join one of an earlier revision that still borrows.
+func TestT38NobodyJoinsAnotherRevisionsBorrowing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		p, current := slowPool{pool{}, make(chan struct{}), make(chan struct{})}, digestA
+		v, _ := p.replica(trusts("f", &current), sharing("r"))
+		if _, err := v.Validate(t.Context(), request(t, "example.org/app:v1")); err != nil {
+			t.Fatal(err)
+		}
+		f, own := trusts("f", &current), cache.New(cache.Options{})
+		own.Share(p)
+		before, _ := own.Wrap(f, f, sharing("r"))
+		after, _ := own.Wrap(f, f, sharing("s"))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = before.Validate(t.Context(), request(t, "example.org/app:v1"))
+		}()
+		<-p.asked
+		time.AfterFunc(time.Second, func() { close(p.answer) })
+		if got, err := after.Validate(t.Context(), request(t, "example.org/app:v1")); err != nil || got.Cached || f.calls.Load() != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		<-done
+	})
 }
 
 // T38: a result holds from when it was verified, whoever passes it on.

@@ -49,6 +49,7 @@ type entry struct {
 	denial  *validator.Error
 	stored  time.Time
 	expires time.Time // zero: no more than the cache's own expiry
+	source  string    // where it was borrowed; empty for what was verified here
 }
 
 // outcome is what a validator answers with the entry.

@@ -175,7 +175,7 @@ func (b *Builder) Build(o Objects) Built {
 		Workloads:  kinds,
 	}
 	if retention.Sharing != nil {
-		retention.Sharing.Revision = built.Snapshot.Revision
+		retention.Sharing.Revision, retention.Sharing.Source = built.Snapshot.Revision, sharing.Identity()
 	}
 	return built
 }

@@ -117,6 +117,47 @@ func (p pool) Store(names []cache.Name, e cache.Established) {
 
 func (p pool) Forget(name cache.Name) { delete(p, name) }
 
+// T38: a changed key takes away what a replica has borrowed under the one before, and
+// another edit does not.
+func TestT38AChangedKeyForgetsWhatWasBorrowed(t *testing.T) {
+	t.Parallel()
+	reg, key := registrytest.New(t), registrytest.Key(t)
+	signed := reg.Push(t, "app:v1")
+	reg.Sign(t, signed, key)
+	ref, err := image.Parse(signed.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := cosignPolicy("configmap://config-trust-roots/key.pub")
+	policy.Data["registries"] = "- {host: '" + reg.Host() + "', insecure: true}\n"
+	p, roots := pool{}, trustRoots(entries{"key.pub": string(registrytest.PublicPEM(t, key))})
+	verify := func(b *config.Builder, key, detection string) bool {
+		t.Helper()
+		data := entries{"cache.shared.url": "rediss://redis", "cache.shared.secretName": "redis", "detectionMode": detection}
+		built := b.Build(objects(policy, features(data), roots, secret("redis", entries{"key": key})))
+		if len(built.Errors) > 0 {
+			t.Fatal(built.Errors)
+		}
+		result, err := built.Snapshot.Rules[0].Validator.Validate(t.Context(), validator.Request{Image: ref})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Cached
+	}
+	replica := func() *config.Builder {
+		results := cache.New(cache.Options{})
+		results.Share(p)
+		return config.NewBuilder(results)
+	}
+	ours := replica()
+	if verify(replica(), sharedKey, "false") || !verify(ours, sharedKey, "false") || !verify(ours, sharedKey, "true") {
+		t.Error("it is not borrowed, or not kept")
+	}
+	if verify(ours, sharedKey+"another", "true") {
+		t.Error("what was borrowed under the key before is still used")
+	}
+}
+
 // T38: what is shared is bound to the configuration that it was verified by, and with
 // one that shares nothing, nothing is.
 func TestT38WhatIsSharedIsBoundToTheConfiguration(t *testing.T) {

@@ -109,6 +109,9 @@ func New(t Target, entries map[string][]byte) (Settings, error) {
 // Without is settings for a cache that cannot be used.
 func Without(why error) Settings { return Settings{missing: why, identity: why.Error()} }
 
+// Identity is another one for another Redis, and for another Secret.
+func (s Settings) Identity() string { return s.identity }
+
 // line is an entry without the end of line that an editor adds.
 func line(entry []byte) string { return strings.TrimRight(string(entry), "\r\n") }
 
