@@ -65,7 +65,11 @@ func main() {
 		log.Fatal("The environment is not valid: ", err)
 	}
 	served := make(chan struct{}) // closed when requests in flight have been answered
-	ctx := sharedmain.WithHealthProbesDisabled(signals.NewContext())
+	told := signals.NewContext()  // ends when the process is told to
+	// Until the last request is answered the configuration is followed, and metrics
+	// and traces are taken.
+	ctx, stop := context.WithCancel(sharedmain.WithHealthProbesDisabled(context.WithoutCancel(told)))
+	defer stop()
 	cluster := injection.ParseAndGetRESTConfigOrDie()
 	cluster.QPS, cluster.Burst = 50, 100 // a burst of edits must not delay the next one's effect
 	// For other namespaces, beside the webhook's other clients: tenants' many pull
@@ -122,8 +126,12 @@ func main() {
 				}
 			})
 			go func() {
+				defer stop()
 				defer close(served)
-				webhook{env, store, owners, material, admission.NewWorkloadEvents(events), findings, alerts, instruments}.serve(ctx)
+				until, drain := context.WithCancel(ctx)
+				defer drain()
+				context.AfterFunc(told, drain)
+				webhook{env, store, owners, material, admission.NewWorkloadEvents(events), findings, alerts, instruments}.serve(ctx, until)
 			}()
 			return config.NewController(store, material, instruments, findings)(ctx, cmw)
 		},
@@ -132,6 +140,7 @@ func main() {
 			store.OnChange(func(config.Change) { fn() })
 		}),
 	)
+	stop() // if it was not told to
 	<-served
 	runtime.KeepAlive(ballast)
 }

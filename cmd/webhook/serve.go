@@ -32,9 +32,9 @@ type webhook struct {
 	instruments *observability.Instruments
 }
 
-// serve answers admission requests and probes until ctx ends, and then sends the
-// findings that wait.
-func (w webhook) serve(ctx context.Context) {
+// serve answers admission requests until it is not to go on, and then sends the
+// findings that wait. Probes are answered until ctx ends.
+func (w webhook) serve(ctx, until context.Context) {
 	defer w.material.Close()
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: w.owners}
@@ -53,19 +53,19 @@ func (w webhook) serve(ctx context.Context) {
 	}
 	if meter != nil {
 		go func() {
-			if err := meter.Serve(ctx, w.env.MeterPort); err != nil {
+			if err := meter.Serve(until, w.env.MeterPort); err != nil {
 				logger.Fatalw("Admissions cannot be counted", zap.Error(err))
 			}
 		}()
 	}
-	probes := injection.AddReadiness(ctx, admission.Readiness(ctx, certificate, w.store.Snapshot, w.store.Problem))
+	probes := injection.AddReadiness(ctx, admission.Readiness(until, certificate, w.store.Snapshot, w.store.Problem))
 	probes = injection.AddLiveness(probes, admission.Liveness)
 	go func() {
 		if err := injection.ServeHealthProbes(probes, w.env.HealthPort); err != nil {
 			logger.Fatalw("Probes cannot be answered", zap.Error(err))
 		}
 	}()
-	if err := server.Run(ctx); err != nil {
+	if err := server.Run(until); err != nil {
 		logger.Fatalw("The webhook failed", zap.Error(err))
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.env.DrainFindings)
