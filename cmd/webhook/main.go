@@ -70,6 +70,7 @@ func main() {
 	// and traces are taken.
 	ctx, stop := context.WithCancel(sharedmain.WithHealthProbesDisabled(context.WithoutCancel(told)))
 	defer stop()
+	disarm := context.AfterFunc(told, stop) // as long as nothing is served, it ends at once
 	cluster := injection.ParseAndGetRESTConfigOrDie()
 	cluster.QPS, cluster.Burst = 50, 100 // a burst of edits must not delay the next one's effect
 	// For other namespaces, beside the webhook's other clients: tenants' many pull
@@ -128,6 +129,7 @@ func main() {
 			go func() {
 				defer stop()
 				defer close(served)
+				disarm()
 				until, drain := context.WithCancel(ctx)
 				defer drain()
 				context.AfterFunc(told, drain)
