@@ -69,7 +69,6 @@ func main() {
 	// Until the last request is answered the configuration is followed, and metrics
 	// and traces are taken.
 	ctx, stop := context.WithCancel(sharedmain.WithHealthProbesDisabled(context.WithoutCancel(told)))
-	defer stop()
 	disarm := context.AfterFunc(told, stop) // as long as nothing is served, it ends at once
 	cluster := injection.ParseAndGetRESTConfigOrDie()
 	cluster.QPS, cluster.Burst = 50, 100 // a burst of edits must not delay the next one's effect
