@@ -35,8 +35,8 @@ Without a step, all of them:
                 the real clients sign, and a real Redis; runs the unit tests too
 
 Needs Go and git; what else it needs it builds, or installs where it is root on
-Debian. The first run builds Kubernetes and a Sigstore, which takes about a quarter
-of an hour.
+Debian. The first run builds Kubernetes, a Sigstore and Knative, which takes about half
+an hour.
 USAGE
 }
 
