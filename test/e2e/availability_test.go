@@ -19,6 +19,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 // A new version is rolled out while everybody deploys.
@@ -52,20 +53,27 @@ func evict(ctx context.Context, pod corev1.Pod) error {
 	return cluster.PolicyV1().Evictions(pod.Namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}})
 }
 
-// leader is the Pod that looks after the webhook configurations.
+// leader is the Pod that looks after the webhook configurations. There may be none for
+// some seconds: a leader that ends gives its lease back, and the others ask for it now
+// and then.
 func leader(t *testing.T) corev1.Pod {
 	t.Helper()
-	lease, err := cluster.CoordinationV1().Leases(ownNamespace).Get(t.Context(), "webhook.webhookconfigurations.00-of-01", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pod := range webhooks(t) {
-		if lease.Spec.HolderIdentity != nil && strings.HasPrefix(*lease.Spec.HolderIdentity, pod.Name+"_") {
-			return pod
+	var found corev1.Pod
+	within(t, patience, func(ctx context.Context) error {
+		lease, err := cluster.CoordinationV1().Leases(ownNamespace).Get(ctx, "webhook.webhookconfigurations.00-of-01", metav1.GetOptions{})
+		if err != nil {
+			return err
 		}
-	}
-	t.Fatalf("no replica is the leader, but %v", lease.Spec.HolderIdentity)
-	return corev1.Pod{}
+		holder := ptr.Deref(lease.Spec.HolderIdentity, "")
+		for _, pod := range webhooks(t) {
+			if strings.HasPrefix(holder, pod.Name+"_") {
+				found = pod
+				return nil
+			}
+		}
+		return fmt.Errorf("no replica is the leader, but %q", holder)
+	})
+	return found
 }
 
 // The replica that looks after the certificate and the webhook configurations goes,
