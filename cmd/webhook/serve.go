@@ -13,6 +13,7 @@ import (
 
 	"github.com/sse-secure-systems/connaisseur/pkg/admission"
 	"github.com/sse-secure-systems/connaisseur/pkg/alert"
+	"github.com/sse-secure-systems/connaisseur/pkg/cache/shared"
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
@@ -23,10 +24,11 @@ import (
 // webhook is what answers requests, and what it needs for that.
 type webhook struct {
 	env         environment
+	cluster     clients
 	store       *config.Store
-	owners      verify.Owners
+	replicas    *shared.Cache // where verification results are shared with the others
+	bound       *finding.Spec // a sink of the environment's; nil for none
 	material    *remote.Refresher
-	events      *admission.WorkloadEvents
 	findings    *finding.Emitter
 	alerts      *alert.Alerter
 	instruments *observability.Instruments
@@ -34,10 +36,10 @@ type webhook struct {
 
 // serve answers admission requests until it is not to go on, and then sends the
 // findings that wait. Probes are answered until ctx ends.
-func (w webhook) serve(ctx, until context.Context) {
+func (w *webhook) serve(ctx, until context.Context) {
 	defer w.material.Close()
 	logger := logging.FromContext(ctx)
-	engine := verify.Engine{Now: time.Now, Owners: w.owners}
+	engine := verify.Engine{Now: time.Now, Owners: w.cluster.owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, w.env.SecretName))
 	var meter *admission.Meter
 	if w.env.QueueProxy != "" {
@@ -77,6 +79,6 @@ func (w webhook) serve(ctx, until context.Context) {
 }
 
 // handler is one that answers in the cluster: patiently, and leaving traces.
-func (w webhook) handler(h *admission.Handler) *admission.Handler {
-	return h.Patient().WithWorkloadEvents(w.events).WithFindings(w.findings, w.alerts)
+func (w *webhook) handler(h *admission.Handler) *admission.Handler {
+	return h.Patient().WithWorkloadEvents(w.cluster.events).WithFindings(w.findings, w.alerts)
 }

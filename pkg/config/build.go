@@ -21,7 +21,6 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/observability"
-	"github.com/sse-secure-systems/connaisseur/pkg/policy"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/cloud"
 	"github.com/sse-secure-systems/connaisseur/pkg/registry/credentials"
@@ -106,33 +105,9 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs...)
 	features, errs := feature.Parse(fields)
 	built.Errors = append(built.Errors, errs.From(FeaturesName)...)
-
 	doc, errs := parsePolicy(o)
 	built.Errors = append(built.Errors, errs...)
-	client, by, errs := b.registries(doc.registries, features.Limits, source)
-	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	if client == nil {
-		client = noRegistries() // so that what else is wrong is found too
-	}
-	used := map[string]bool{}
-	validators, errs := buildValidators(doc.validators, builtin.Dependencies{
-		Trust:       source,
-		Registry:    client,
-		Trusting:    func(cas []byte) (*registry.Client, error) { return b.trust(client, cas, used) },
-		Secrets:     source,
-		Logins:      b.logins,
-		PullSecrets: b.pulls,
-		Keychain:    b.keychain,
-		Notaries:    b.notaries,
-		Revocations: b.revoked,
-		Now:         b.now,
-	})
-	built.Errors = append(built.Errors, errs.From(PolicyName)...)
-	retention := cache.Retention{Expiry: features.Cache.Expiry(), Denials: features.Cache.CacheErrors}
-	if features.Cache.Shared.URL != "" {
-		retention.Sharing = &cache.Sharing{} // by a revision that is not known before everything is read
-	}
-	compiled, rules, errs := b.buildRules(doc.rules, validators, retention, by)
+	rules, errs := b.compile(doc, features, source)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
 	exceptions, errs := parseExceptions(doc.exceptions)
 	built.Errors = append(built.Errors, errs.From(PolicyName)...)
@@ -144,40 +119,41 @@ func (b *Builder) Build(o Objects) Built {
 	built.Errors = append(built.Errors, errs...)
 	sharing, unshared, errs := parseSharedCache(features.Cache, told)
 	built.Errors = append(built.Errors, errs...)
-	now := time.Now
-	if b.now != nil {
-		now = b.now
-	}
-	weak, ended := weakExceptions(exceptions, now())
+
+	weak, ended := weakExceptions(exceptions, b.time())
 	built.Insecure = append(insecurities(doc, features), weak...)
-	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, validators).From(PolicyName), source.unavailable(), unsent, unshared)
+	built.Warnings = slices.Concat(built.Insecure, ended, warnings(o, doc, features, source.reads), overlaps(doc, rules.validators).From(PolicyName), source.unavailable(), unsent, unshared)
 	built.Rules = ruleTexts(doc)
 	built.Findings, built.Alerts, built.SharedCache = alerting.findings, alerting.alerts, sharing
 	maps.Copy(source.reads, told.reads)
 	if len(built.Errors) > 0 {
 		return built
 	}
-	b.release(used)
-	for _, v := range doc.validators {
-		for _, e := range builtin.Expiries(validators[v.Name]) {
-			built.Expiries = append(built.Expiries, observability.Expiry{Validator: v.Name, TrustRoot: e.Root, At: e.At})
-		}
-	}
-	built.Hosts = append(compiled.Hosts(), client.Hosts()...)
+	b.release(rules.trusting)
+	built.Expiries = rules.expiries(doc)
+	built.Hosts = append(rules.policy.Hosts(), rules.client.Hosts()...)
 	built.Snapshot = &verify.Snapshot{
 		Revision:  revision(o, source.reads),
 		Namespace: o.Namespace,
-		Policy:    compiled,
-		Rules:     rules,
+		Policy:    rules.policy,
+		Rules:     rules.rules,
 
 		Exceptions: exceptions,
 		Features:   features,
 		Workloads:  kinds,
 	}
-	if retention.Sharing != nil {
-		retention.Sharing.Revision, retention.Sharing.Source = built.Snapshot.Revision, sharing.Identity()
+	if rules.sharing != nil {
+		rules.sharing.Revision, rules.sharing.Source = built.Snapshot.Revision, sharing.Identity()
 	}
 	return built
+}
+
+// time is now.
+func (b *Builder) time() time.Time {
+	if b.now != nil {
+		return b.now()
+	}
+	return time.Now()
 }
 
 // registries builds the client, or keeps the one there is if nothing changed,
@@ -256,91 +232,6 @@ func readCertificates(path, reference string, source trust.Source, errs *strict.
 		errs.Add(path, "must hold PEM certificates and nothing else")
 	}
 	return text
-}
-
-// buildValidators builds each validator; those with errors are in the map too,
-// as nil, so that rules that name them are not called wrong.
-func buildValidators(configs []validatorConfig, deps builtin.Dependencies) (map[string]builtin.Configured, strict.Errors) {
-	validators := map[string]builtin.Configured{}
-	var errs strict.Errors
-	for i, config := range configs {
-		settings := strict.Object{Path: fmt.Sprintf("%s[%d]", validatorsKey, i), Fields: config.Settings}
-		if config.Name == "" {
-			errs.Add(settings.Key("name"), "is missing")
-		} else if _, ok := validators[config.Name]; ok {
-			errs.Add(settings.Key("name"), "another validator is named %q already", config.Name)
-		}
-		validators[config.Name] = nil
-		construct, ok := builtin.Lookup(config.Type)
-		if !ok {
-			errs.Add(settings.Key("type"), "%q is no type of validator%s", config.Type, strict.Suggest(config.Type, builtin.Types()))
-			continue
-		}
-		configured, bad := construct(config.Name, settings, deps)
-		if errs = append(errs, bad...); len(bad) == 0 {
-			validators[config.Name] = configured
-		}
-	}
-	return validators, errs
-}
-
-// buildRules compiles the policy and binds each rule to its validator. Rules
-// with the same validator and settings share one.
-func (b *Builder) buildRules(configs []ruleConfig, validators map[string]builtin.Configured, retention cache.Retention, by string) (*policy.Policy, []verify.Rule, strict.Errors) {
-	var errs strict.Errors
-	patterns := make([]policy.Rule, len(configs))
-	rules := make([]verify.Rule, len(configs))
-	shared := map[string]verify.Rule{}
-	for i, config := range configs {
-		patterns[i] = policy.Rule{Pattern: config.Pattern, Namespaces: config.Namespaces}
-		name := config.Validator
-		if name == "" {
-			name = DefaultValidator
-		}
-		alike := fmt.Sprintf("%q %#v", name, config.With) // with types and quotes; fmt sorts maps
-		rule, ok := shared[alike]
-		if !ok {
-			var bad strict.Errors
-			rule, bad = b.bind(i, name, config.With, validators, retention, by)
-			if errs = append(errs, bad...); len(bad) == 0 {
-				shared[alike] = rule
-			}
-		}
-		rule.Index, rule.Pattern = i, config.Pattern
-		rules[i] = rule
-	}
-	compiled, bad := policy.Compile(patterns)
-	for _, e := range bad {
-		errs.Add(fmt.Sprintf("%s[%d].%s", policyKey, e.Index, e.Field), "%v", e.Err)
-	}
-	return compiled, rules, errs
-}
-
-// bind makes a rule of a validator and the rule's settings for it.
-func (b *Builder) bind(i int, name string, with map[string]any, validators map[string]builtin.Configured, retention cache.Retention, by string) (verify.Rule, strict.Errors) {
-	at := fmt.Sprintf("%s[%d]", policyKey, i)
-	rule := verify.Rule{ValidatorName: name}
-	settings, errs := parseHandling(&rule, strict.Object{Path: at + ".with", Fields: with})
-	named, ok := validators[name]
-	if !ok {
-		known := make([]string, 0, len(validators))
-		for name := range validators {
-			known = append(known, name)
-		}
-		slices.Sort(known)
-		errs.Add(at+".validator", "no validator named %q%s", name, strict.Suggest(name, known))
-	}
-	if named == nil {
-		return rule, errs // whatever is wrong with it was said
-	}
-	bound, resolver, bad := named.Bind(settings)
-	if errs = append(errs, bad...); len(errs) > 0 {
-		return rule, errs
-	}
-	rule.ValidatorType, rule.PullSecrets = builtin.Type(named), builtin.UsesPullSecrets(named)
-	cached, resolver := b.cache.Wrap(reached{bound, by}, resolver, retention)
-	rule.Validator, rule.Memory, rule.Resolver = cached, cached, resolver
-	return rule, errs
 }
 
 func hash(s string) string {
