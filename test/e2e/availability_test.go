@@ -20,6 +20,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // A new version is rolled out while everybody deploys.
@@ -28,13 +30,13 @@ func TestARollingRestartFailsNoRequest(t *testing.T) {
 	load.warm(t)
 	kubectl(t, "-n", ownNamespace, "rollout", "restart", "deployment/webhook")
 	kubectl(t, "-n", ownNamespace, "rollout", "status", "deployment/webhook", "--timeout", patience.String())
-	within(t, patience, settled) // the old ones have answered their last request
+	clustertest.Within(t, patience, settled) // the old ones have answered their last request
 	load.wantAllRight(t)
 }
 
 // A drain of nodes evicts one replica after the other, and never the last one.
 func TestEvictionFailsNoRequest(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
 	pods := webhooks(t)
@@ -44,8 +46,8 @@ func TestEvictionFailsNoRequest(t *testing.T) {
 	if err := evict(t.Context(), pods[1]); !apierrors.IsTooManyRequests(err) {
 		t.Errorf("want the PodDisruptionBudget to keep the last replica, got %v", err)
 	}
-	within(t, patience, func(ctx context.Context) error { return evict(ctx, pods[1]) })
-	within(t, patience, settled)
+	clustertest.Within(t, patience, func(ctx context.Context) error { return evict(ctx, pods[1]) })
+	clustertest.Within(t, patience, settled)
 	load.wantAllRight(t)
 }
 
@@ -59,7 +61,7 @@ func evict(ctx context.Context, pod corev1.Pod) error {
 func leader(t *testing.T) corev1.Pod {
 	t.Helper()
 	var found corev1.Pod
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		lease, err := cluster.CoordinationV1().Leases(ownNamespace).Get(ctx, "webhook.webhookconfigurations.00-of-01", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -79,16 +81,16 @@ func leader(t *testing.T) corev1.Pod {
 // The replica that looks after the certificate and the webhook configurations goes,
 // and another takes over, which is seen by what it does.
 func TestTheLossOfTheLeaderFailsNoRequest(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
 	before := leader(t)
 	if err := cluster.CoreV1().Pods(ownNamespace).Delete(t.Context(), before.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	spoilt := spoil(t)
-	within(t, patience, func(ctx context.Context) error { return repaired(ctx, spoilt) })
+	clustertest.Within(t, patience, func(ctx context.Context) error { return repaired(ctx, spoilt) })
 	if after := leader(t); after.UID == before.UID {
 		t.Errorf("%s is still the leader", after.Name)
 	}
@@ -122,7 +124,7 @@ func repaired(ctx context.Context, spoilt int32) error {
 func TestAReplicaThatIsKilledIsMissedForThreeSecondsAtMost(t *testing.T) {
 	onOwnNode(t)
 	for range 2 {
-		within(t, patience, settled)
+		clustertest.Within(t, patience, settled)
 		load := newStream(t)
 		load.warm(t)
 		pod := leader(t)
@@ -132,7 +134,7 @@ func TestAReplicaThatIsKilledIsMissedForThreeSecondsAtMost(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second)
 		load.wantFailuresOnly(t, fault, 3*time.Second)
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			again, err := cluster.CoreV1().Pods(ownNamespace).Get(ctx, pod.Name, metav1.GetOptions{})
 			if err == nil && (!ready(again) || again.Status.ContainerStatuses[0].RestartCount == pod.Status.ContainerStatuses[0].RestartCount) {
 				err = errors.New("the replica is not back")
@@ -140,7 +142,7 @@ func TestAReplicaThatIsKilledIsMissedForThreeSecondsAtMost(t *testing.T) {
 			return err
 		})
 		spoilt := spoil(t)
-		within(t, patience, func(ctx context.Context) error { return repaired(ctx, spoilt) })
+		clustertest.Within(t, patience, func(ctx context.Context) error { return repaired(ctx, spoilt) })
 	}
 }
 
@@ -148,7 +150,7 @@ func TestAReplicaThatIsKilledIsMissedForThreeSecondsAtMost(t *testing.T) {
 // is answered wrongly.
 func TestAnAPIServerThatIsRestartedAnswersNothingWrong(t *testing.T) {
 	onOwnNode(t)
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
 	if _, err := command(t.Context(), "hack/cluster.sh", "restart", "kube-apiserver"); err != nil {
@@ -171,7 +173,7 @@ func TestAnAPIServerThatIsRestartedAnswersNothingWrong(t *testing.T) {
 			t.Errorf("no verdict %v after it is back: %v", f.asked.Sub(back), f.err)
 		}
 	}
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 }
 
 // onOwnNode leaves out what only a process on this machine can show.

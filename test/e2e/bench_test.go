@@ -11,6 +11,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // BenchmarkAdmission creates Pods through the API server, with dry run, from sixteen
@@ -62,7 +64,7 @@ func BenchmarkReload(b *testing.B) {
 		if err := set(b.Context(), "config-policy", map[string]string{"policy": baseRules() + fmt.Sprintf("- {pattern: %q, validator: %s}\n", "example.com/reload:*", rule)}); err != nil {
 			b.Fatal(err)
 		}
-		if err := poll(b.Context(), promised, func(ctx context.Context) error {
+		if err := clustertest.Poll(b.Context(), promised, func(ctx context.Context) error {
 			_, err := try(ctx, metav1.NamespaceDefault, "reload", "example.com/reload:v1")
 			if (err == nil) != (rule == "allow") {
 				return fmt.Errorf("it is not in force: %w", err)

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,11 +17,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 const (
@@ -32,24 +29,6 @@ const (
 	// patience is for what a cluster does: pull, start, schedule, elect.
 	patience = 90 * time.Second
 )
-
-func config() (*rest.Config, error) {
-	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("KUBECONFIG must lead to a cluster: %w", err)
-	}
-	c.QPS = -1 // the server defends itself
-	c.WarningHandlerWithContext = rest.NoWarnings{}
-	return c, nil
-}
-
-func connect() (kubernetes.Interface, error) {
-	c, err := config()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(c)
-}
 
 // command runs a program at the root of the tree and gives what it prints. The error
 // has what it printed besides.
@@ -69,6 +48,12 @@ func commandWith(ctx context.Context, env []string, name string, args ...string)
 	return out.String(), nil
 }
 
+// newNamespace makes a namespace for one test.
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	return clustertest.NewNamespace(t, cluster, nil)
+}
+
 // kubectl runs one that must succeed.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
@@ -77,50 +62,6 @@ func kubectl(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// poll calls check until it has nothing to complain about.
-func poll(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for {
-		err := check(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not within %v: %w", limit, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// within has a test wait for something.
-func within(t *testing.T, limit time.Duration, check func(context.Context) error) {
-	t.Helper()
-	if err := poll(t.Context(), limit, check); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// newNamespace makes a namespace for one test, in which Pods can be created at once.
-func newNamespace(t *testing.T) string {
-	t.Helper()
-	ns, err := cluster.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
-	if _, err := cluster.CoreV1().ServiceAccounts(ns.Name).Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatal(err)
-	}
-	return ns.Name
 }
 
 // newPod is one that has nothing to do.
@@ -142,23 +83,6 @@ func try(ctx context.Context, namespace, name, image string) (string, error) {
 		return "", err
 	}
 	return pod.Spec.Containers[0].Image, nil
-}
-
-// denied is a complaint if err is anything but a verdict of the webhook that has
-// these texts.
-func denied(err error, texts ...string) error {
-	switch {
-	case err == nil:
-		return errors.New("it was admitted")
-	case !apierrors.IsForbidden(err), !strings.Contains(err.Error(), "connaisseur.sse-secure-systems.github.io\" denied the request: "):
-		return fmt.Errorf("this is no denial by the webhook: %w", err)
-	}
-	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			return fmt.Errorf("%q is not in the denial: %w", text, err)
-		}
-	}
-	return nil
 }
 
 // webhooks are the webhook's Pods that are not about to end, oldest first.

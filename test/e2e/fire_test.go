@@ -14,6 +14,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // decision is a line of the log.
@@ -61,18 +63,18 @@ func TestConfigurationUnderFire(t *testing.T) {
 		edits = 100
 		pace  = 600 * time.Millisecond
 	)
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	restore(t)
 	if err := set(t.Context(), "config-policy", map[string]string{"policy": fire(0)}); err != nil {
 		t.Fatal(err)
 	}
 	namespace, since := newNamespace(t), time.Now()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		if _, err := try(ctx, namespace, "first", "example.com/left:v1"); err != nil {
 			return err
 		}
 		_, err := try(ctx, namespace, "first", "example.com/right:v1")
-		return denied(err)
+		return clustertest.Denied(err)
 	})
 	time.Sleep(promised) // on the other replica, too
 	images := map[string]string{"left": "example.com/left:v1", "right": "example.com/right:v1", "signed": signed.String(), "foreign": foreign.String()}
@@ -170,7 +172,7 @@ func newQuestions(t *testing.T, namespace string, images map[string]string) *que
 			for i := 0; ctx.Err() == nil; i++ {
 				name := fmt.Sprintf("%s-%d", image, i)
 				_, err := try(t.Context(), namespace, name, reference)
-				if err != nil && (!apierrors.IsForbidden(err) || denied(err) != nil) {
+				if err != nil && (!apierrors.IsForbidden(err) || clustertest.Denied(err) != nil) {
 					t.Errorf("no verdict: %v", err)
 					continue
 				}

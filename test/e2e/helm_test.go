@@ -14,6 +14,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // Two authorities of cert-manager's, and issuers that use them.
@@ -47,7 +49,7 @@ spec: {ca: {secretName: e2e-second}}
 // The chart is installed by helm, with a certificate that cert-manager makes and
 // renews, and is removed again.
 func TestHelmAndCertManager(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	t.Cleanup(func() {
 		if _, err := install(context.Background()); err != nil {
 			t.Error(err)
@@ -67,7 +69,7 @@ func TestHelmAndCertManager(t *testing.T) {
 	if _, err := command(t.Context(), helm, install...); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	if err := decidesByBase(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,7 @@ func TestHelmAndCertManager(t *testing.T) {
 	load.warm(t)
 	kubectl(t, "-n", ownNamespace, "patch", "certificate", "connaisseur-webhook", "--subresource=status", "--type=merge", "-p",
 		`{"status": {"conditions": [{"type": "Issuing", "status": "True", "reason": "Test", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}`)
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if serving(t).Equal(old) {
 			return errors.New("cert-manager has not renewed the certificate")
 		}
@@ -97,7 +99,7 @@ func TestHelmAndCertManager(t *testing.T) {
 	if _, err := command(t.Context(), helm, install...); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if issuer := serving(t).Issuer.CommonName; issuer != "second" {
 			return fmt.Errorf("the certificate is by %q", issuer)
 		}
@@ -115,7 +117,7 @@ func TestHelmAndCertManager(t *testing.T) {
 	if _, err := command(t.Context(), helm, "uninstall", "connaisseur", "--namespace", ownNamespace, "--wait"); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := try(ctx, "default", "after", unsigned.String())
 		return err
 	})

@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // installation is how long one took.
@@ -100,7 +102,7 @@ func TestItIsRemovedWithoutATrace(t *testing.T) {
 		}
 		t.Logf("installed again in %v, of which ko took %v", took.total, took.applied)
 	})
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
 	namespace, start, early := newNamespace(t), time.Now(), load.wrongSoFar()
@@ -121,7 +123,7 @@ func TestItIsRemovedWithoutATrace(t *testing.T) {
 	if _, err := cluster.CoreV1().Pods(namespace).Create(t.Context(), newPod("unsigned", unsigned.String()), metav1.CreateOptions{}); err != nil {
 		t.Errorf("a Pod cannot be created: %v", err)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		pod, err := cluster.CoreV1().Pods(namespace).Get(ctx, "unsigned", metav1.GetOptions{})
 		if err == nil && pod.Status.Phase != corev1.PodRunning {
 			err = fmt.Errorf("the Pod is %s", pod.Status.Phase)

@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // Where Knative Serving is.
@@ -33,7 +35,7 @@ func knative(t *testing.T) dynamic.Interface {
 	if _, err := cluster.AppsV1().Deployments(servingNamespace).Get(t.Context(), "controller", metav1.GetOptions{}); err != nil {
 		t.Fatalf("there is no Knative Serving, which hack/knative.sh up installs: %v", err)
 	}
-	c, err := config()
+	c, err := clustertest.Config()
 	if err != nil {
 		t.Fatal(err)
 	}

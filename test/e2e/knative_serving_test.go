@@ -19,6 +19,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // parse reads a reference by digest.
@@ -51,7 +53,7 @@ func signAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	agreed := 0
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		if _, err := try(ctx, "default", "ready", sidecar(t)); err != nil {
 			agreed = 0
 			return err
@@ -169,7 +171,7 @@ func TestAKnativeServiceRunsWhatWasVerified(t *testing.T) {
 	if err := apply(t.Context(), namespace, knativeService("hello", hello.String())); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", namespace, "hello") })
+	clustertest.Within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", namespace, "hello") })
 
 	t.Run("its Revision is pinned", func(t *testing.T) {
 		revision, err := client.Resource(servingKind("revisions")).Namespace(namespace).Get(t.Context(), "hello-00001", metav1.GetOptions{})
@@ -198,9 +200,9 @@ func TestAKnativeServiceRunsWhatWasVerified(t *testing.T) {
 	})
 	t.Run("it answers, is scaled to zero, and back by a request", func(t *testing.T) {
 		way := toIngress(t)
-		within(t, patience, func(ctx context.Context) error { return way.get(ctx, namespace, "hello") })
+		clustertest.Within(t, patience, func(ctx context.Context) error { return way.get(ctx, namespace, "hello") })
 		start := time.Now()
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			deployment, err := cluster.AppsV1().Deployments(namespace).Get(ctx, "hello-00001-deployment", metav1.GetOptions{})
 			if err == nil && (deployment.Status.Replicas != 0 || *deployment.Spec.Replicas != 0) {
 				err = fmt.Errorf("there are %d replicas", deployment.Status.Replicas)
@@ -245,7 +247,7 @@ func TestKnativesSidecarIsVerified(t *testing.T) {
 	if err := apply(t.Context(), namespace, knativeService("old", hello.String())); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", namespace, "old") })
+	clustertest.Within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", namespace, "old") })
 	t.Cleanup(func() {
 		if err := useSidecar(context.Background(), before); err != nil {
 			t.Error(err)
@@ -257,7 +259,7 @@ func TestKnativesSidecarIsVerified(t *testing.T) {
 	t.Run("a Revision that runs keeps the one before", func(t *testing.T) {
 		for kind, reason := range map[string]string{"Revision/old-00001": "InternalError", "Deployment/old-00001-deployment": "ImageDenied"} {
 			kind, name, _ := strings.Cut(kind, "/")
-			within(t, patience, func(ctx context.Context) error { return refusal(ctx, namespace, kind, name, reason, unsigned) })
+			clustertest.Within(t, patience, func(ctx context.Context) error { return refusal(ctx, namespace, kind, name, reason, unsigned) })
 		}
 		deployment, err := cluster.AppsV1().Deployments(namespace).Get(t.Context(), "old-00001-deployment", metav1.GetOptions{})
 		if err != nil {
@@ -275,7 +277,7 @@ func TestKnativesSidecarIsVerified(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, reason := range []string{"InternalError", "ImageDenied"} { // Knative's word for it, and ours
-			within(t, patience, func(ctx context.Context) error {
+			clustertest.Within(t, patience, func(ctx context.Context) error {
 				return refusal(ctx, namespace, "Revision", "new-00001", reason, unsigned)
 			})
 		}
@@ -289,7 +291,7 @@ func TestKnativesSidecarIsVerified(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", namespace, "new") })
+		clustertest.Within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", namespace, "new") })
 		t.Logf("after %v", time.Since(start))
 		pods, err := podsOf(t.Context(), namespace, "new")
 		if err != nil || len(pods) != 1 {

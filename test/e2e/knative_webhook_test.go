@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // The variant for those who have Knative Serving, and what README.md says about it.
@@ -31,7 +33,7 @@ const (
 func TestTheWebhookAsAKnativeService(t *testing.T) {
 	client := knative(t)
 	signAll(t)
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	slow := startSlowRegistry(t)
 	allowFields(t)
 	t.Cleanup(func() { backToDeployment(t, client) })
@@ -42,7 +44,7 @@ func TestTheWebhookAsAKnativeService(t *testing.T) {
 	if _, err := command(t.Context(), "ko", "apply", "--sbom=none", "-f", variant); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", ownNamespace, "webhook") })
+	clustertest.Within(t, patience, func(ctx context.Context) error { return knativeReady(ctx, client, "services", ownNamespace, "webhook") })
 	kubectl(t, "-n", ownNamespace, "delete", "deployment", "webhook", "--cascade=foreground")
 	t.Logf("the Deployment's Pods are gone after %v", time.Since(start))
 	load.wantAllRight(t)
@@ -98,7 +100,7 @@ func backToDeployment(t *testing.T, client dynamic.Interface) {
 	}
 	none := int64(0) // they would take half a minute to end
 	rest := cluster.CoreV1().Pods(ownNamespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &none}, metav1.ListOptions{LabelSelector: "serving.knative.dev/service=webhook"})
-	if err := errors.Join(err, gone, rest, poll(ctx, patience, settled)); err != nil {
+	if err := errors.Join(err, gone, rest, clustertest.Poll(ctx, patience, settled)); err != nil {
 		t.Error(err)
 	}
 }
@@ -123,7 +125,7 @@ func startSlowRegistry(t *testing.T) (host string) {
 	if _, err := cluster.CoreV1().Services(namespace).Create(t.Context(), service, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		got, err := cluster.CoreV1().Pods(namespace).Get(ctx, "slow", metav1.GetOptions{})
 		if err == nil && !ready(got) {
 			err = errors.New("the slow registry is not ready")
@@ -154,13 +156,13 @@ func testNewRevision(t *testing.T, client dynamic.Interface) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		if out := kubectl(t, "-n", ownNamespace, "delete", "revisions", "-l", superseded); !strings.Contains(out, "webhook-00001") {
 			return errors.New("the Revision before has not been superseded")
 		}
 		return knativeReady(ctx, client, "services", ownNamespace, "webhook")
 	})
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		pods := webhooks(t)
 		for _, pod := range pods {
 			if pod.Labels["serving.knative.dev/revision"] != "webhook-00002" {
@@ -192,7 +194,7 @@ func testScaling(t *testing.T, slow string) {
 			}
 		})
 	}
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		pods, isReady := webhooks(t), 0
 		for _, pod := range pods {
 			if ready(&pod) {
@@ -208,7 +210,7 @@ func testScaling(t *testing.T, slow string) {
 	cancel()
 	all.Wait()
 	start = time.Now()
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if pods := webhooks(t); len(pods) != 1 {
 			return fmt.Errorf("there are %d replicas", len(pods))
 		}
@@ -216,7 +218,7 @@ func testScaling(t *testing.T, slow string) {
 	})
 	t.Logf("and back to one %v after there was nothing more", time.Since(start))
 	// Those that were one too many end meanwhile.
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		list, err := cluster.CoreV1().Pods(ownNamespace).List(ctx, metav1.ListOptions{LabelSelector: replicas})
 		if err == nil && len(list.Items) != 1 {
 			err = fmt.Errorf("there are still %d Pods", len(list.Items))
@@ -247,7 +249,7 @@ func testWithoutKnative(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		pods := webhooks(t)
 		if len(pods) == 0 {
 			return errors.New("there is no replica")
@@ -258,7 +260,7 @@ func testWithoutKnative(t *testing.T) {
 			}
 		}
 		_, err := try(ctx, "default", "ready", unsigned.String())
-		return denied(err, "NoSignature")
+		return clustertest.Denied(err, "NoSignature")
 	})
 	t.Logf("verdicts again after %v", time.Since(start))
 	scale("1")

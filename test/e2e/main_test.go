@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // What all tests share. Each of them leaves the webhook installed, with two replicas
@@ -39,7 +41,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (status int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if cluster, err = connect(); err != nil {
+	if cluster, err = clustertest.Connect(); err != nil {
 		return 1, err
 	}
 	_, err = cluster.CoreV1().Namespaces().Get(ctx, ownNamespace, metav1.GetOptions{})

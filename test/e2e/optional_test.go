@@ -12,11 +12,13 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // The page that shows findings runs beside the webhook, and is told what is denied.
 func TestTheEventViewerIsTold(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	const manifest = "config/optional/event-viewer.yaml"
 	t.Cleanup(func() {
 		if err := set(context.Background(), "config-alerting", map[string]string{"sinks": "[]"}); err != nil {
@@ -40,10 +42,10 @@ func TestTheEventViewerIsTold(t *testing.T) {
 	}
 	defer stop()
 	namespace := newNamespace(t)
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		pod := newPod("unsigned", unsigned.String())
-		if _, err := cluster.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{}); denied(err, "NoSignature") != nil {
-			return denied(err, "NoSignature")
+		if _, err := cluster.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{}); clustertest.Denied(err, "NoSignature") != nil {
+			return clustertest.Denied(err, "NoSignature")
 		}
 		return shown(ctx, "http://"+address+"/events", unsigned.String())
 	})

@@ -12,6 +12,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // The validators of all tests.
@@ -80,12 +82,12 @@ func configuredBase(ctx context.Context) error {
 func decidesByBase(ctx context.Context) error {
 	// One request after the other meets another replica, or enough of them do.
 	agreed := 0
-	return poll(ctx, patience, func(ctx context.Context) error {
+	return clustertest.Poll(ctx, patience, func(ctx context.Context) error {
 		if image, err := try(ctx, "default", "ready", signed.String()); err != nil || image != signed.pinned() {
 			agreed = 0
 			return fmt.Errorf("the signed image became %q: %w", image, err)
 		}
-		if _, err := try(ctx, "default", "ready", unsigned.String()); denied(err, "NoSignature") != nil {
+		if _, err := try(ctx, "default", "ready", unsigned.String()); clustertest.Denied(err, "NoSignature") != nil {
 			agreed = 0
 			return fmt.Errorf("the unsigned image is not denied as such: %w", err)
 		}

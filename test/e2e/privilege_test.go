@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // With the webhook's own token everything that the cluster has is asked for: what is
@@ -27,7 +29,7 @@ func TestNothingElseIsReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := config()
+	c, err := clustertest.Config()
 	if err != nil {
 		t.Fatal(err)
 	}

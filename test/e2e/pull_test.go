@@ -11,6 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // What was verified is what a kubelet pulls and runs, whatever becomes of the tag.
@@ -41,12 +43,12 @@ func TestWhatWasVerifiedIsWhatRuns(t *testing.T) {
 	move(t, "moving", unsigned)
 	// Who asks for the tag gets what is signed, as long as that is remembered, or is
 	// refused.
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		got, err := try(ctx, namespace, "late", image.String())
 		if err == nil && got != image.pinned() {
 			t.Fatalf("the tag leads to %s", got)
 		}
-		return denied(err, "NoSignature")
+		return clustertest.Denied(err, "NoSignature")
 	})
 	// The Deployment has the digest, and goes on with it.
 	kubectl(t, "-n", namespace, "scale", "deployment/moving", "--replicas=2")
@@ -64,7 +66,7 @@ func TestWhatWasVerifiedIsWhatRuns(t *testing.T) {
 // running waits for so many Pods that run the image that was verified.
 func running(t *testing.T, namespace string, image builtImage, count int) (pods []corev1.Pod) {
 	t.Helper()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		list, err := cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

@@ -14,6 +14,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 var code = regexp.MustCompile("`(kubectl [^`]+)`")
@@ -59,7 +61,7 @@ func follow(t *testing.T, commands []string) {
 func stop(t *testing.T) {
 	t.Helper()
 	kubectl(t, "-n", ownNamespace, "scale", "deployment/webhook", "--replicas=0")
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		list, err := cluster.CoreV1().Pods(ownNamespace).List(ctx, metav1.ListOptions{LabelSelector: replicas})
 		if err == nil && len(list.Items) > 0 {
 			err = fmt.Errorf("%d Pods are left", len(list.Items))
@@ -75,7 +77,7 @@ func start(t *testing.T) {
 		if _, err := command(context.Background(), "kubectl", "-n", ownNamespace, "scale", "deployment/webhook", "--replicas=2"); err != nil {
 			t.Error(err)
 		}
-		if err := poll(context.Background(), patience, settled); err != nil {
+		if err := clustertest.Poll(context.Background(), patience, settled); err != nil {
 			t.Error(err)
 		}
 		if err := configuredBase(context.Background()); err != nil {
@@ -97,7 +99,7 @@ func unanswered(err error) error {
 // without the webhook, it must come back without being admitted by itself, and so
 // must the cluster's DNS.
 func TestItComesBackFromAFullStop(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	start(t)
 	stop(t)
 	kubectl(t, "-n", ownNamespace, "patch", "secret", secretName, "--type=json", "-p", `[{"op": "remove", "path": "/data"}]`)
@@ -114,7 +116,7 @@ func TestItComesBackFromAFullStop(t *testing.T) {
 	if err := cluster.CoreV1().Pods("kube-system").DeleteCollection(t.Context(), metav1.DeleteOptions{}, dns); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		list, err := cluster.CoreV1().Pods("kube-system").List(ctx, dns)
 		if err != nil {
 			return err
@@ -138,7 +140,7 @@ func TestItComesBackFromAFullStop(t *testing.T) {
 
 // The runbook's last resort does what it says, and can be taken back.
 func TestTheLastResortOfTheRunbook(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	start(t)
 	namespace := newNamespace(t)
 	stop(t)
@@ -151,21 +153,21 @@ func TestTheLastResortOfTheRunbook(t *testing.T) {
 		t.Fatalf("want a command to stop verification and one to start it, got %q", commands)
 	}
 	follow(t, commands[:1])
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := try(ctx, namespace, "during", unsigned.String())
 		return err
 	})
 	follow(t, commands[1:])
 	follow(t, runbook(t, "everything stood still"))
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := try(ctx, namespace, "after", unsigned.String())
-		return denied(err, "NoSignature")
+		return clustertest.Denied(err, "NoSignature")
 	})
 }
 
 // One namespace goes on while the webhook is away.
 func TestOneNamespaceGoesOnMeanwhile(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	namespace := newNamespace(t)
 	t.Cleanup(func() {
 		if err := set(context.Background(), "config-features", map[string]string{"excludedNamespaces": "[kube-system]"}); err != nil {
@@ -175,7 +177,7 @@ func TestOneNamespaceGoesOnMeanwhile(t *testing.T) {
 	for _, line := range runbook(t, "one namespace must go on") {
 		follow(t, []string{strings.ReplaceAll(line, "NAME", namespace)})
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := try(ctx, namespace, "other", unsigned.String())
 		return err
 	})
@@ -183,7 +185,7 @@ func TestOneNamespaceGoesOnMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		p, err := cluster.CoreV1().Pods(namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 		if err == nil && p.Status.Phase != corev1.PodRunning {
 			err = errors.New("it does not run")

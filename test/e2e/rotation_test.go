@@ -22,6 +22,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 const secretName = "connaisseur-webhook-certificate"
@@ -29,12 +31,12 @@ const secretName = "connaisseur-webhook-certificate"
 // A certificate and its authority are replaced while everybody deploys: API servers
 // trust the new authority before any replica serves what it has signed.
 func TestARotationFailsNoRequest(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
 	old := serving(t)
 	follow(t, runbook(t, "webhook's key may be known"))
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		for _, pod := range webhooks(t) {
 			leaf, err := served(ctx, pod)
 			if err != nil {
@@ -60,12 +62,12 @@ func TestARotationFailsNoRequest(t *testing.T) {
 // Somebody has emptied the Secret: there is nothing to overlap with, and it is over
 // at once.
 func TestALostCertificateIsReplacedAtOnce(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	load := newStream(t)
 	load.warm(t)
 	old, fault := serving(t), time.Now()
 	kubectl(t, "-n", ownNamespace, "patch", "secret", secretName, "--type=json", "-p", `[{"op": "remove", "path": "/data"}]`)
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if now := serving(t); now == nil || bytes.Equal(now.Raw, old.Raw) {
 			return fmt.Errorf("there is no new certificate")
 		}
@@ -77,7 +79,7 @@ func TestALostCertificateIsReplacedAtOnce(t *testing.T) {
 
 // The certificate may be the user's own. The commands are config/README.md's.
 func TestACertificateOfTheUsersOwn(t *testing.T) {
-	within(t, patience, settled)
+	clustertest.Within(t, patience, settled)
 	t.Cleanup(func() { // as an installation has it
 		if err := cluster.CoreV1().Secrets(ownNamespace).Delete(context.Background(), secretName, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)

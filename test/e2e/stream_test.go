@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 const (
@@ -70,9 +72,9 @@ func (s *stream) ask(ctx context.Context, name string, i int) {
 	switch {
 	case err == nil && (image != signed || got != signed.pinned()):
 		s.wrong = append(s.wrong, fmt.Sprintf("%s was admitted as %s", image, got))
-	case err == nil, image == unsigned && denied(err, "NoSignature") == nil, image == foreign && denied(err, "UntrustedSigner") == nil:
+	case err == nil, image == unsigned && clustertest.Denied(err, "NoSignature") == nil, image == foreign && clustertest.Denied(err, "UntrustedSigner") == nil:
 		s.right = append(s.right, now)
-	case image == signed && (denied(err, "NoSignature") == nil || denied(err, "UntrustedSigner") == nil):
+	case image == signed && (clustertest.Denied(err, "NoSignature") == nil || clustertest.Denied(err, "UntrustedSigner") == nil):
 		s.wrong = append(s.wrong, fmt.Sprintf("%s was denied: %v", image, err))
 	default:
 		s.failures = append(s.failures, failure{asked, now, err})
@@ -144,7 +146,7 @@ func (s *stream) wantFailuresOnly(t *testing.T, fault time.Time, window time.Dur
 // warm waits until the stream has got answers.
 func (s *stream) warm(t *testing.T) {
 	t.Helper()
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if len(s.right) < 20 {

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // alertReceiver takes alerts in the format of Opsgenie.
@@ -74,7 +76,7 @@ func applied(t *testing.T, c configuration) {
 		t.Fatal(err)
 	}
 	configure(t, c)
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		now, err := hook.revision(ctx)
 		if err == nil && now == before {
 			err = errors.New("the configuration before is in force")
@@ -99,7 +101,7 @@ func TestADenialAlertsAReceiver(t *testing.T) {
 	if _, err := pods.Create(t.Context(), newPod("alerts-", signed.String()), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if len(people.about(namespace)) == 0 {
 			return errors.New("there is no alert")
 		}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/retry"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/workloadtest"
 )
 
@@ -38,10 +39,10 @@ func TestEveryCaseOnARealAPIServer(t *testing.T) {
 		_, err := client.Resource(battery.gvr()).Namespace(namespace).Create(ctx, battery.newObject(map[string]any{"pod": inSpec(unsigned.String())}), dryRun())
 		return err
 	}
-	within(t, patience, last) // the API server is at work on what was defined
+	clustertest.Within(t, patience, last) // the API server is at work on what was defined
 	configure(t, base.with(workloadtest.Rules).set(workloadsName, "workloads", workloadtest.Workloads))
-	within(t, promised, func(ctx context.Context) error {
-		return denied(last(ctx), "spec.pod.containers[0].image", "NoSignature")
+	clustertest.Within(t, promised, func(ctx context.Context) error {
+		return clustertest.Denied(last(ctx), "spec.pod.containers[0].image", "NoSignature")
 	})
 	t.Run("cases", func(t *testing.T) { // which end before the configuration does
 		for _, c := range workloadtest.Cases(t) {
@@ -184,9 +185,9 @@ func TestWhatIsOlderThanItsKindsListingCanBeDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	configure(t, base.set(workloadsName, "workloads", "[{group: older.example.org, version: v1, kind: Widget, paths: [spec.image]}]"))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		_, err := objects.Create(ctx, widget.newObject(map[string]any{"image": int64(42)}), dryRun())
-		return denied(err, "spec.image (a number, where an image or a pod spec must be)", "InvalidReference")
+		return clustertest.Denied(err, "spec.image (a number, where an image or a pod spec must be)", "InvalidReference")
 	})
 	if err := objects.Delete(t.Context(), stored.GetName(), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

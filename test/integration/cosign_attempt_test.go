@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -51,7 +52,7 @@ func (c *cosigns) answer(t *testing.T, with string, attempts []attempt) {
 		rules += fmt.Sprintf("- {pattern: %q, validator: %s, with: {%s}}\n", images[i].Name()+":*", cmp.Or(a.validator, "cosigns"), cmp.Or(a.with, with))
 	}
 	configure(t, c.configuration(rules, plain, referring))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		if now, err := hook.revision(ctx); err != nil || now == baseRevision {
 			return errors.Join(errors.New("the base policy is in force"), err)
 		}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -53,27 +54,29 @@ func TestALoginInASecretIsRotated(t *testing.T) {
 	configure(t, withAuth(registry, "{secretName: registry-login}").set(featuresName, "cache.expirySeconds", "0"))
 	t.Cleanup(func() { _ = mine.Delete(context.Background(), "registry-login", metav1.DeleteOptions{}) })
 	denies := func(texts ...string) func(context.Context) error {
-		return func(ctx context.Context) error { return denied(try(ctx, "default", image.String()), texts...) }
+		return func(ctx context.Context) error {
+			return clustertest.Denied(try(ctx, "default", image.String()), texts...)
+		}
 	}
 	admits := func(ctx context.Context) error { return try(ctx, "default", image.String()) }
 
-	within(t, promised, denies("RegistryUnauthorized", "Secret registry-login (auth.secretName) cannot be used: it does not exist"))
+	clustertest.Within(t, promised, denies("RegistryUnauthorized", "Secret registry-login (auth.secretName) cannot be used: it does not exist"))
 	create(t, mine.Create, dockerSecret("registry-login", registry.Host(), "0ld"))
-	within(t, promised, denies("RegistryUnauthorized", "wrong or do not reach it"))
+	clustertest.Within(t, promised, denies("RegistryUnauthorized", "wrong or do not reach it"))
 	for range 2 {
 		if _, err := mine.Update(t.Context(), dockerSecret("registry-login", registry.Host(), "s3cret"), metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, admits)
+		clustertest.Within(t, promised, admits)
 		if _, err := mine.Update(t.Context(), dockerSecret("registry-login", "other.example.com", "s3cret"), metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, denies("RegistryUnauthorized", "needs pull credentials and we have none for it"))
+		clustertest.Within(t, promised, denies("RegistryUnauthorized", "needs pull credentials and we have none for it"))
 	}
 	if err := mine.Delete(t.Context(), "registry-login", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, promised, denies("it does not exist"))
+	clustertest.Within(t, promised, denies("it does not exist"))
 	if err := try(t.Context(), "default", signed.String()); err != nil {
 		t.Errorf("another validator's image: %v", err)
 	}
@@ -139,11 +142,11 @@ func TestWorkloadsAreVerifiedWithTheirOwnPullSecrets(t *testing.T) {
 	}
 	pod := kinds[0]
 
-	within(t, promised, func(context.Context) error {
-		return denied(with(pod, team, "", "pull"), "RegistryUnauthorized", "config/optional/pull-secrets.yaml")
+	clustertest.Within(t, promised, func(context.Context) error {
+		return clustertest.Denied(with(pod, team, "", "pull"), "RegistryUnauthorized", "config/optional/pull-secrets.yaml")
 	})
 	allowPullSecrets(t)
-	within(t, patience, func(context.Context) error { return with(pod, team, "", "pull") })
+	clustertest.Within(t, patience, func(context.Context) error { return with(pod, team, "", "pull") })
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			if err := with(k, team, "", "pull"); err != nil {

@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // resource is a kind of custom resource that a test makes.
@@ -35,7 +37,7 @@ func anyClient(t *testing.T) dynamic.Interface {
 	t.Helper()
 	var client dynamic.Interface
 	var err error
-	if _, failed := connect(func(c *rest.Config) { client, err = dynamic.NewForConfig(c) }); failed != nil || err != nil {
+	if _, failed := clustertest.Connect(func(c *rest.Config) { client, err = dynamic.NewForConfig(c) }); failed != nil || err != nil {
 		t.Fatal(failed, err)
 	}
 	return client
@@ -100,7 +102,7 @@ func install(t *testing.T, client dynamic.Interface, r resource, definition map[
 			t.Error(err)
 		}
 	})
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := client.Resource(r.gvr()).List(ctx, metav1.ListOptions{})
 		return err
 	})
@@ -153,9 +155,9 @@ func TestCustomResourcesAreLookedAtLive(t *testing.T) {
 - {group: %s, version: v1alpha1, kind: Rollout, paths: [spec.template.spec]}
 - {group: nobody.example.org, version: v1, kind: Missing, paths: [spec.image]}
 `, rollout.group)))
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := try(ctx, unsigned.String())
-		return denied(err, "NoSignature", "spec.template.spec.containers[0].image "+unsigned.String())
+		return clustertest.Denied(err, "NoSignature", "spec.template.spec.containers[0].image "+unsigned.String())
 	})
 	if image, err := try(t.Context(), signed.String()); err != nil || image != signed.Pinned() {
 		t.Errorf("signed: %s, %v", image, err)
@@ -163,7 +165,7 @@ func TestCustomResourcesAreLookedAtLive(t *testing.T) {
 	if err := base.apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		image, err := try(ctx, signed.String())
 		if err == nil && image != signed.String() {
 			err = errors.New("it is still pinned")

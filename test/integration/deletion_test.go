@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // T6: what is being deleted is left in peace, unless it is to run something
@@ -60,7 +62,7 @@ func TestAnObjectThatIsBeingDeleted(t *testing.T) {
 		if _, err := pods.Patch(t.Context(), pod.Name, types.MergePatchType, withoutFinalizers, metav1.PatchOptions{}); err != nil {
 			t.Error(err)
 		}
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			_, err := deployments.Get(ctx, "held", metav1.GetOptions{})
 			_, errPod := pods.Get(ctx, pod.Name, metav1.GetOptions{})
 			if !apierrors.IsNotFound(err) || !apierrors.IsNotFound(errPod) {

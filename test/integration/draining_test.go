@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // A replica that was told to end answers for a while, and by the configuration that
@@ -39,11 +41,11 @@ func TestAReplicaThatEndsFollowsTheConfiguration(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	within(t, patience, ending)
+	clustertest.Within(t, patience, ending)
 	if err := base.with(fmt.Sprintf("- {pattern: %q, validator: allow}\n", image.Name())).apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
 	if err := ending(t.Context()); err != nil {
 		t.Errorf("it was another that answered: %v", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 func TestNamespacesAreExcludedAndIncludedWithinASecond(t *testing.T) {
@@ -20,15 +22,15 @@ func TestNamespacesAreExcludedAndIncludedWithinASecond(t *testing.T) {
 		if err := base.set(featuresName, "excludedNamespaces", fmt.Sprintf("[kube-system, %s]", namespace)).apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, func(ctx context.Context) error {
+		clustertest.Within(t, promised, func(ctx context.Context) error {
 			return errors.Join(areExcluded(ctx, "kube-system", namespace), try(ctx, namespace, unsigned.String()))
 		})
 		wantDenied(t, try(t.Context(), other, unsigned.String()), "NoSignature")
 		if err := base.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, func(ctx context.Context) error {
-			return errors.Join(areExcluded(ctx, "kube-system"), denied(try(ctx, namespace, unsigned.String()), "NoSignature"))
+		clustertest.Within(t, promised, func(ctx context.Context) error {
+			return errors.Join(areExcluded(ctx, "kube-system"), clustertest.Denied(try(ctx, namespace, unsigned.String()), "NoSignature"))
 		})
 	}
 }
@@ -47,7 +49,7 @@ func TestExemptNamespaces(t *testing.T) {
 		})
 	}
 	t.Run("kube-public is not", func(t *testing.T) {
-		ensureAccount(t, "kube-public")
+		clustertest.EnsureAccount(t, cluster, "kube-public")
 		wantDenied(t, try(t.Context(), "kube-public", unsigned.String()), "NoSignature")
 	})
 }

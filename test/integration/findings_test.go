@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/finding"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // broker is a receiver of CloudEvents. Each of the same source and ID counts once.
@@ -66,7 +67,7 @@ func (b *broker) about(text string) map[finding.Type]int {
 // one is the data of the one event of a type about something.
 func (b *broker) one(t *testing.T, kind finding.Type, text string) (data finding.Admission) {
 	t.Helper()
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if n := b.about(text)[kind]; n != 1 {
 			return fmt.Errorf("%d events %s about %s: %v", n, kind.Short(), text, b.about(""))
 		}
@@ -94,7 +95,7 @@ func (c configuration) sink(b *broker) configuration {
 // inForce waits until the sink hears of a configuration.
 func (b *broker) inForce(t *testing.T) {
 	t.Helper()
-	within(t, promised, func(context.Context) error {
+	clustertest.Within(t, promised, func(context.Context) error {
 		if b.about("")[finding.ConfigApplied] == 0 {
 			return errors.New("no configuration was told of")
 		}
@@ -129,7 +130,7 @@ func TestFindingsReachASink(t *testing.T) {
 	}
 
 	configure(t, base.sink(b).set(featuresName, "detectionMode", "true"))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, unsigned.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, unsigned.String()) })
 	detected := newPod("", unsigned.String())
 	detected.Name = "detected"
 	create(t, cluster.CoreV1().Pods(namespace).Create, detected)
@@ -149,7 +150,7 @@ func TestARefusedConfigurationIsTold(t *testing.T) {
 	if err := cluster.CoreV1().ConfigMaps(ownNamespace).Delete(t.Context(), featuresName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(context.Context) error {
+	clustertest.Within(t, patience, func(context.Context) error {
 		if n := b.about(featuresName)[finding.ConfigRejected]; n != 1 {
 			return fmt.Errorf("%d events, of %v", n, b.about(""))
 		}

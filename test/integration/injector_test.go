@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // What the injector is to do with a Pod stands in these annotations, each an
@@ -109,7 +111,7 @@ func TestWhatAnotherWebhookInjectsIsVerified(t *testing.T) {
 		pod.Name, pod.Annotations = name, annotations
 		return pods.Create(ctx, pod, options)
 	}
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		pod, err := run(ctx, "try", map[string]string{injectFirst: signed.String()}, dryRun())
 		if err == nil && len(pod.Spec.Containers) == 1 {
 			err = errors.New("the injector is not called yet")

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -162,7 +163,7 @@ func TestALenientRuleForATagIsNotForEveryDigest(t *testing.T) {
 	lenient := newUnsigned(t)
 	other := reg.Push(t, lenient.Repository+":other")
 	configure(t, base.with(fmt.Sprintf("- {pattern: %q, validator: allow}\n", lenient.String())))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, "default", lenient.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, "default", lenient.String()) })
 	t.Run("the tag is admitted beside its own digest", func(t *testing.T) {
 		if err := try(t.Context(), "default", lenient.Pinned()); err != nil {
 			t.Error(err)

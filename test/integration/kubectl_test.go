@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -69,7 +70,7 @@ func TestKubectlInEveryMode(t *testing.T) {
 		t.Run(o.mode, func(t *testing.T) {
 			if o.configuration != nil {
 				configure(t, o.configuration)
-				within(t, promised, func(ctx context.Context) error {
+				clustertest.Within(t, promised, func(ctx context.Context) error {
 					revision, err := hook.revision(ctx)
 					if err == nil && revision == baseRevision {
 						err = errors.New("the base configuration is still in force")
@@ -144,7 +145,7 @@ func applyAgain(t *testing.T, o operation, namespace string) {
 			wantDeployment(t, namespace, name, o.inMaker(signed), 1)
 		}
 		// It fails if there is a difference, be it one that the controller made meanwhile.
-		within(t, patience, func(context.Context) error {
+		clustertest.Within(t, patience, func(context.Context) error {
 			return kubectl(t, namespace, string(manifest), append([]string{"diff", "-f", "-"}, more...)...)
 		})
 	}
@@ -186,7 +187,7 @@ func setImage(t *testing.T, o operation, namespace string) {
 	create(t, cluster.AppsV1().Deployments(namespace).Create, newDeployment("web", 0, signed.String()))
 	rolledOut := func(revision string) {
 		t.Helper()
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			got, err := cluster.AppsV1().Deployments(namespace).Get(ctx, "web", metav1.GetOptions{})
 			if err == nil && got.Annotations["deployment.kubernetes.io/revision"] != revision {
 				err = fmt.Errorf("there is no revision %s yet", revision)
@@ -232,7 +233,7 @@ func deleteHeld(t *testing.T, namespace, name string) {
 	mustKubectl(t, namespace, "", "delete", "deployment", name, "--wait=false")
 	mustKubectl(t, namespace, "", "label", "deployment", name, "touched=true")
 	mustKubectl(t, namespace, "", "patch", "deployment", name, "--type=merge", "-p", string(withoutFinalizers))
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		_, err := cluster.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err == nil {
 			return errors.New("it is still there")

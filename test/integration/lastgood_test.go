@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -23,7 +24,7 @@ func wantBaseInForce(t *testing.T) {
 	if err := try(t.Context(), "default", signed.String()); err != nil {
 		t.Errorf("the signed image: %v", err)
 	}
-	if err := denied(try(t.Context(), "default", unsigned.String()), "NoSignature"); err != nil {
+	if err := clustertest.Denied(try(t.Context(), "default", unsigned.String()), "NoSignature"); err != nil {
 		t.Errorf("the unsigned image: %v", err)
 	}
 }
@@ -31,7 +32,7 @@ func wantBaseInForce(t *testing.T) {
 // told waits until readiness says all this, and that it is ready all the same.
 func told(t *testing.T, texts ...string) {
 	t.Helper()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		state, err := hook.readiness(ctx)
 		if lacking := lacks(state, append(texts, "ready, policy revision "+baseRevision, "the newest configuration is refused")); err == nil && lacking != "" {
 			err = fmt.Errorf("readiness does not say %q: %s", lacking, state)
@@ -44,7 +45,7 @@ func told(t *testing.T, texts ...string) {
 // refused, or has insecure settings: ConfigurationRejected, InsecureConfiguration.
 func wantEvent(t *testing.T, reason string, since time.Time, texts ...string) {
 	t.Helper()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		events, err := cluster.CoreV1().Events(ownNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=" + reason})
 		if err != nil {
 			return err
@@ -106,7 +107,7 @@ func TestABrokenEditThatGotInChangesNothing(t *testing.T) {
 	t.Cleanup(func() { restoreBase(t) })
 	broken := base.with("- {pattern: 'x.io/*:*', validator: ourss}\n")
 	restore := bypass(t)
-	within(t, patience, broken.apply) // until the API server has noticed
+	clustertest.Within(t, patience, broken.apply) // until the API server has noticed
 	restore()
 
 	told(t, "policy[4].validator", `did you mean "ours"?`)
@@ -115,7 +116,7 @@ func TestABrokenEditThatGotInChangesNothing(t *testing.T) {
 
 	t.Run("and is refused again as soon as the check is back", func(t *testing.T) {
 		worse := broken.with("- {pattern: 'y.io/*:*', validator: ourss}\n")
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			err := writeConfigMap(ctx, cluster, policyName, worse[policyName], metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			if !apierrors.IsForbidden(err) {
 				return fmt.Errorf("it is not refused: %w", err)
@@ -137,7 +138,7 @@ func TestABrokenEditThatGotInChangesNothing(t *testing.T) {
 		if err := base.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, func(ctx context.Context) error {
+		clustertest.Within(t, promised, func(ctx context.Context) error {
 			revision, err := hook.revision(ctx)
 			if err == nil && revision != baseRevision {
 				err = errors.New(revision + " is in force")
@@ -172,7 +173,7 @@ func TestAReferenceToAConfigMapThatIsNotThereYetWarns(t *testing.T) {
 
 	keys := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"stranger.pub": string(registrytest.PublicPEM(t, stranger))}}
 	create(t, mine.Create, keys)
-	within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
 }
 
 func TestATrustRootInASecret(t *testing.T) {
@@ -186,9 +187,9 @@ func TestATrustRootInASecret(t *testing.T) {
 		set(policyName, "validators", baseValidators+"- {name: secret, type: cosign, trustRoots: [{name: default, key: 'k8s://connaisseur/integration-trust-root'}]}\n").
 		with(fmt.Sprintf("- {pattern: %q, validator: secret, with: {verifyInTransparencyLog: false}}\n", image.Name())))
 	unavailable := func(ctx context.Context) error {
-		return denied(try(ctx, "default", image.String()), "TrustDataUnavailable", "could not be checked")
+		return clustertest.Denied(try(ctx, "default", image.String()), "TrustDataUnavailable", "could not be checked")
 	}
-	within(t, promised, unavailable)
+	clustertest.Within(t, promised, unavailable)
 	t.Run("that is missing concerns its own validator only", func(t *testing.T) {
 		if err := try(t.Context(), "default", missing.String()); err != nil {
 			t.Error(err)
@@ -197,7 +198,7 @@ func TestATrustRootInASecret(t *testing.T) {
 	})
 	t.Run("is used within a second once it is there", func(t *testing.T) {
 		create(t, secrets.Create, secret)
-		within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
+		clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
 	})
 	t.Run("that is replaced by another is trusted no more within a second", func(t *testing.T) {
 		other := secret.DeepCopy()
@@ -205,12 +206,14 @@ func TestATrustRootInASecret(t *testing.T) {
 		if _, err := secrets.Update(t.Context(), other, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, func(ctx context.Context) error { return denied(try(ctx, "default", image.String()), "UntrustedSigner") })
+		clustertest.Within(t, promised, func(ctx context.Context) error {
+			return clustertest.Denied(try(ctx, "default", image.String()), "UntrustedSigner")
+		})
 	})
 	t.Run("that is gone is noticed within a second", func(t *testing.T) {
 		if err := secrets.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, unavailable)
+		clustertest.Within(t, promised, unavailable)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (status int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if cluster, err = connect(); err != nil {
+	if cluster, err = clustertest.Connect(); err != nil {
 		return 1, err
 	}
 	if hook, err = findWebhook(ctx); err != nil {
@@ -75,8 +76,8 @@ func run(m *testing.M) (status int, err error) {
 	if err := base.apply(ctx); err != nil {
 		return 1, err
 	}
-	if err := poll(ctx, 10*time.Second, func(ctx context.Context) error {
-		if err := denied(try(ctx, "default", unsigned.String()), "NoSignature"); err != nil {
+	if err := clustertest.Poll(ctx, 10*time.Second, func(ctx context.Context) error {
+		if err := clustertest.Denied(try(ctx, "default", unsigned.String()), "NoSignature"); err != nil {
 			return err
 		}
 		baseRevision, err = hook.revision(ctx)

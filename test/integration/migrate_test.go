@@ -14,6 +14,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -50,7 +51,7 @@ func migrates(ctx context.Context, t *testing.T, args ...string) (out, said stri
 func TestAMigratedPolicyIsApplied(t *testing.T) {
 	configure(t, base.set(policyName, "policy", "- {pattern: '*:*', validator: allow}\n"))
 	image, stranger, gone := newSigned(t), newUnsigned(t), push("gone/unsigned")
-	within(t, promised, func(ctx context.Context) error { return try(ctx, "default", stranger.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, "default", stranger.String()) })
 
 	for what, args := range map[string][]string{
 		"a loss is not accepted":       {"--yes"},
@@ -72,11 +73,11 @@ func TestAMigratedPolicyIsApplied(t *testing.T) {
 	if lacking := lacks(out+said, []string{"lost: application.policy[2].validator: ", "+    - pattern: \"*:*\"\n", "ConfigMap connaisseur/config-features is applied."}); lacking != "" {
 		t.Errorf("%q is not in\n%s%s", lacking, out, said)
 	}
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		return errors.Join(try(ctx, "default", image.String()),
-			denied(try(ctx, "default", stranger.String()), "NoSignature"),
-			denied(try(ctx, "default", gone.String()), "PolicyDenied", "not-migrated"),
-			denied(try(ctx, "default", "nginx"), "PolicyDenied"))
+			clustertest.Denied(try(ctx, "default", stranger.String()), "NoSignature"),
+			clustertest.Denied(try(ctx, "default", gone.String()), "PolicyDenied", "not-migrated"),
+			clustertest.Denied(try(ctx, "default", "nginx"), "PolicyDenied"))
 	})
 	cm, err := cluster.CoreV1().ConfigMaps(ownNamespace).Get(t.Context(), policyName, metav1.GetOptions{})
 	if err != nil || cm.Data["registries"] != base[policyName]["registries"] {

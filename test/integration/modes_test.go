@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -31,7 +32,7 @@ func warned(t *testing.T, namespace, image string, about ...string) ([]string, e
 func TestDetectionModeIsSwitchedOnAndOff(t *testing.T) {
 	namespace, image := newNamespace(t, nil), newUnsigned(t)
 	configure(t, feature("detectionMode", "true"))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
 	if texts, err := warned(t, namespace, image.String(), "would be denied, but for detection mode", image.String(), "NoSignature"); err != nil || len(texts) == 0 {
 		t.Errorf("%v, warned of %q", err, texts)
 	}
@@ -42,7 +43,9 @@ func TestDetectionModeIsSwitchedOnAndOff(t *testing.T) {
 	if err := base.apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, promised, func(ctx context.Context) error { return denied(try(ctx, namespace, image.String()), "NoSignature") })
+	clustertest.Within(t, promised, func(ctx context.Context) error {
+		return clustertest.Denied(try(ctx, namespace, image.String()), "NoSignature")
+	})
 }
 
 // T12: labels count where an operator has chosen so, and as soon as they change.
@@ -54,12 +57,12 @@ func TestNamespacedValidation(t *testing.T) {
 		plain, ignored, validated bool // whether they are looked at
 	}{{"ignore", true, false, true}, {"validate", false, false, true}, {`""`, true, true, true}} {
 		configure(t, feature("namespacedValidation.mode", c.mode))
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			var errs []error
 			for namespace, looked := range map[string]bool{plain: c.plain, ignored: c.ignored, validated: c.validated} {
 				err := try(ctx, namespace, unsigned.String())
 				if looked {
-					err = denied(err, "NoSignature")
+					err = clustertest.Denied(err, "NoSignature")
 				}
 				if err != nil {
 					errs = append(errs, fmt.Errorf("mode %s, looked at: %t: %w", c.mode, looked, err))
@@ -73,14 +76,16 @@ func TestNamespacedValidation(t *testing.T) {
 	if _, err := cluster.CoreV1().Namespaces().Patch(t.Context(), plain, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, patience, func(ctx context.Context) error { return denied(try(ctx, plain, unsigned.String()), "NoSignature") })
+	clustertest.Within(t, patience, func(ctx context.Context) error {
+		return clustertest.Denied(try(ctx, plain, unsigned.String()), "NoSignature")
+	})
 }
 
 func TestPodsOnlyIsSwitchedOn(t *testing.T) {
 	namespace, image := newNamespace(t, nil), newUnsigned(t)
 	configure(t, feature("resourceValidationMode", "podsOnly"))
 	client, heard := attentive(t)
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		_, err := client.AppsV1().Deployments(namespace).Create(ctx, newDeployment("web", 0, image.String()), dryRun())
 		return err
 	})
@@ -100,7 +105,7 @@ func TestPodsOnlyIsSwitchedOn(t *testing.T) {
 func TestMutatePodsOnlyPinsPodsAndLeavesWhatMakesThem(t *testing.T) {
 	namespace, image := newNamespace(t, nil), newSigned(t)
 	configure(t, base.with(fmt.Sprintf("- {pattern: '%s:*', validator: ours, with: {mode: mutatePodsOnly, verifyInTransparencyLog: false}}\n", image.Name())))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		got, err := cluster.AppsV1().Deployments(namespace).Create(ctx, newDeployment("try", 0, image.String()), dryRun())
 		if err == nil && got.Spec.Template.Spec.Containers[0].Image != image.String() {
 			err = errors.New("the Deployment is pinned")
@@ -122,7 +127,7 @@ func TestAnExceptionHoldsUntilItEnds(t *testing.T) {
 	start := time.Now()
 	until := start.Add(8 * time.Second).UTC().Truncate(time.Second)
 	configure(t, base.set(policyName, "exceptions", fmt.Sprintf("- {pattern: '%s:*', namespaces: [%s], until: '%s', reason: INC-%[2]s}\n", image.Name(), namespace, until.Format(time.RFC3339))))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
 	wantDenied(t, try(t.Context(), other, image.String()), "NoSignature")
 	client, heard := attentive(t)
 	create(t, client.CoreV1().Pods(namespace).Create, newPod("glass-", image.String()))
@@ -130,7 +135,9 @@ func TestAnExceptionHoldsUntilItEnds(t *testing.T) {
 		t.Error("nobody is warned")
 	}
 	wantEvent(t, "ExceptionUsed", start, namespace, image.String())
-	within(t, time.Until(until)+patience, func(ctx context.Context) error { return denied(try(ctx, namespace, image.String()), "NoSignature") })
+	clustertest.Within(t, time.Until(until)+patience, func(ctx context.Context) error {
+		return clustertest.Denied(try(ctx, namespace, image.String()), "NoSignature")
+	})
 	if time.Now().Before(until) {
 		t.Error("it ended too soon")
 	}
@@ -141,12 +148,12 @@ func TestAnExceptionHoldsUntilItEnds(t *testing.T) {
 func TestTheLastKnownGoodIsAdmittedInAnOutage(t *testing.T) {
 	start, namespace, image, other := time.Now(), newNamespace(t, nil), newSigned(t), newSigned(t)
 	configure(t, feature("onInconclusive", "lastKnownGood").set(featuresName, "cache.expirySeconds", "0"))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
 	down := registrytest.Fault{Answer: registrytest.Status(http.StatusServiceUnavailable)}
 	breakDown(t, image, down)
 	breakDown(t, other, down)
-	within(t, patience, func(ctx context.Context) error { // it is asked three times
-		return denied(try(ctx, namespace, other.String()), "RegistryUnavailable")
+	clustertest.Within(t, patience, func(ctx context.Context) error { // it is asked three times
+		return clustertest.Denied(try(ctx, namespace, other.String()), "RegistryUnavailable")
 	})
 	client, heard := attentive(t)
 	pod := create(t, client.CoreV1().Pods(namespace).Create, newPod("known-", image.String()))
@@ -165,10 +172,10 @@ func TestPodsOfAVerifiedDeploymentStartInAnOutage(t *testing.T) {
 	configure(t, feature("cache.expirySeconds", "0"))
 	deployments := cluster.AppsV1().Deployments(namespace)
 	create(t, deployments.Create, newDeployment("web", 0, image.String()))
-	within(t, patience, func(ctx context.Context) error { return hasReplicaSet(ctx, cluster, namespace) })
+	clustertest.Within(t, patience, func(ctx context.Context) error { return hasReplicaSet(ctx, cluster, namespace) })
 	breakDown(t, image, registrytest.Fault{Answer: registrytest.Status(http.StatusServiceUnavailable)})
-	within(t, patience, func(ctx context.Context) error { // it is asked three times
-		return denied(try(ctx, namespace, image.Pinned()), "RegistryUnavailable")
+	clustertest.Within(t, patience, func(ctx context.Context) error { // it is asked three times
+		return clustertest.Denied(try(ctx, namespace, image.Pinned()), "RegistryUnavailable")
 	})
 	scaleUp(t, deployments, "web")
 	wantPod(t, namespace, image.Pinned())
@@ -186,16 +193,16 @@ func hasReplicaSet(ctx context.Context, client kubernetes.Interface, namespace s
 func TestT33ChildrenOfWhatWasNeverVerifiedAreDenied(t *testing.T) {
 	namespace, image := newNamespace(t, nil), newUnsigned(t)
 	configure(t, base.set(featuresName, "excludedNamespaces", "[kube-system, "+namespace+"]"))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.ByDigest()) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.ByDigest()) })
 	deployments := cluster.AppsV1().Deployments(namespace)
 	create(t, deployments.Create, newDeployment("web", 0, image.ByDigest()))
-	within(t, patience, func(ctx context.Context) error { return hasReplicaSet(ctx, cluster, namespace) })
+	clustertest.Within(t, patience, func(ctx context.Context) error { return hasReplicaSet(ctx, cluster, namespace) })
 	for approval, admitted := range map[string]bool{"true": false, "trustOwners": true} {
 		if err := feature("automaticChildApproval", approval).apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		within(t, promised, func(ctx context.Context) error {
-			return denied(try(ctx, namespace, image.ByDigest()), "NoSignature")
+		clustertest.Within(t, promised, func(ctx context.Context) error {
+			return clustertest.Denied(try(ctx, namespace, image.ByDigest()), "NoSignature")
 		})
 		sets, err := cluster.AppsV1().ReplicaSets(namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
@@ -204,10 +211,10 @@ func TestT33ChildrenOfWhatWasNeverVerifiedAreDenied(t *testing.T) {
 		pod := newPod("child-", image.ByDigest())
 		pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(&sets.Items[0], sets.Items[0].GroupVersionKind())}
 		pod.OwnerReferences[0].APIVersion, pod.OwnerReferences[0].Kind = "apps/v1", "ReplicaSet"
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			_, err := cluster.CoreV1().Pods(namespace).Create(ctx, pod, dryRun())
 			if !admitted {
-				err = denied(err, "NoSignature")
+				err = clustertest.Denied(err, "NoSignature")
 			}
 			return err
 		})
@@ -230,7 +237,7 @@ func TestAnUpdateWithoutAnotherImageIsLeftAlone(t *testing.T) {
 	verifyAgain(t, image)
 	wantDenied(t, label(t.Context(), "1"), "NoSignature")
 	configure(t, feature("automaticUnchangedApproval", "true"))
-	within(t, promised, func(ctx context.Context) error { return label(ctx, "2") })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return label(ctx, "2") })
 	_, err := deployments.Patch(t.Context(), "web", types.StrategicMergePatchType, imagePatch(image.ByDigest()), metav1.PatchOptions{})
 	wantDenied(t, err, "NoSignature")
 }

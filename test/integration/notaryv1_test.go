@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/test/clients"
 )
@@ -71,7 +72,7 @@ func tell(t *testing.T, stories []story) {
 		t.Fatal(err)
 	}
 	configure(t, notaryConfiguration(t, server, stories, repositories))
-	within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, inForce) })
+	clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, inForce) })
 	for i, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +145,7 @@ func admits(suffix, digest string) event {
 func denies(suffix string, texts ...string) event {
 	return func(ctx context.Context, r *notarized) error {
 		_, err := cluster.CoreV1().Pods(r.namespace).Create(ctx, newPod("notary-", r.image+suffix), metav1.CreateOptions{})
-		if complaint := denied(err, texts...); complaint != nil {
+		if complaint := clustertest.Denied(err, texts...); complaint != nil {
 			return fmt.Errorf("%s: %w", suffix, complaint)
 		}
 		return nil

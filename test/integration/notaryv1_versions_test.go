@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // T27: which versions were seen outlives the webhook, until somebody has them
@@ -58,6 +59,6 @@ func restartsWebhook(ctx context.Context, _ *notarized) error {
 // eventually has something happen again until nothing is wrong with it.
 func eventually(e event) event {
 	return func(ctx context.Context, r *notarized) error {
-		return poll(ctx, patience, func(ctx context.Context) error { return e(ctx, r) })
+		return clustertest.Poll(ctx, patience, func(ctx context.Context) error { return e(ctx, r) })
 	}
 }

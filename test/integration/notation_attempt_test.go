@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notationtest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/test/clients"
@@ -140,7 +141,7 @@ func (n *notations) answer(t *testing.T, attempts []notationAttempt) {
 	registries := map[bool]*registrytest.Registry{false: registrytest.New(t), true: registrytest.New(t, registrytest.Referrers())}
 	images := prepare(t, attempts, registries)
 	configure(t, n.configuration(attempts, images, registries[false].Host(), registries[true].Host(), n.revocations.Host(), n.broken.Host(), n.silent.Host()))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		if now, err := hook.revision(ctx); err != nil || now == baseRevision {
 			return errors.Join(errors.New("the base policy is in force"), err)
 		}

@@ -15,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // imageEvents are those of a namespace about images.
@@ -34,7 +36,7 @@ func imageEvents(ctx context.Context, namespace string) (events []corev1.Event, 
 // wantImageEvent waits for the one event of a namespace.
 func wantImageEvent(t *testing.T, namespace, reason string, about corev1.ObjectReference, texts ...string) {
 	t.Helper()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		events, err := imageEvents(ctx, namespace)
 		switch {
 		case err != nil:

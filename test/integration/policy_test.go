@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -140,7 +141,7 @@ func restoreBase(t *testing.T) {
 	if err := base.apply(context.Background()); err != nil {
 		t.Error(err)
 	}
-	err := poll(context.Background(), patience, func(ctx context.Context) error {
+	err := clustertest.Poll(context.Background(), patience, func(ctx context.Context) error {
 		state, err := hook.readiness(ctx)
 		if err == nil && state != "ready, policy revision "+baseRevision {
 			err = errors.New(state)
@@ -166,7 +167,7 @@ func letThrough(t *testing.T, images ...registrytest.Image) {
 	}
 	configure(t, base.with(rules))
 	for _, image := range images {
-		within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.Name()+":other") })
+		clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, "default", image.Name()+":other") })
 	}
 }
 
@@ -177,6 +178,6 @@ func verifyAgain(t *testing.T, images ...registrytest.Image) {
 		t.Fatal(err)
 	}
 	for _, image := range images {
-		within(t, promised, func(ctx context.Context) error { return denied(try(ctx, "default", image.Name()+":other")) })
+		clustertest.Within(t, promised, func(ctx context.Context) error { return clustertest.Denied(try(ctx, "default", image.Name()+":other")) })
 	}
 }

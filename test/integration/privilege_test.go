@@ -9,11 +9,13 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 func TestTheWebhookMayDoWhatItNeedsAndNoMore(t *testing.T) {
 	t.Parallel()
-	account, err := connect(func(c *rest.Config) {
+	account, err := clustertest.Connect(func(c *rest.Config) {
 		c.Impersonate.UserName = "system:serviceaccount:" + ownNamespace + ":webhook"
 		c.Impersonate.Groups = []string{"system:serviceaccounts", "system:serviceaccounts:" + ownNamespace, "system:authenticated"}
 	})

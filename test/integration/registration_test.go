@@ -14,6 +14,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // The names of the webhook configurations.
@@ -122,7 +124,7 @@ func TestRegistrationsFollowTheFeatures(t *testing.T) {
 	configure(t, base.
 		set(featuresName, "webhook.timeoutSeconds", "7").
 		set(featuresName, "webhook.failurePolicy", "Ignore"))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		r, err := readRegistrations(ctx)
 		if err != nil {
 			return err
@@ -188,7 +190,7 @@ func TestHandEditsOfRegistrationsArePutBack(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			within(t, promised, func(ctx context.Context) error {
+			clustertest.Within(t, promised, func(ctx context.Context) error {
 				after, err := readRegistrations(ctx)
 				if err != nil {
 					return err

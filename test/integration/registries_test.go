@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestARegistryThatHangs(t *testing.T) {
 	const timeout = 2 * time.Second
 	configure(t, base.set(featuresName, "webhook.timeoutSeconds", "2"))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		r, err := readRegistrations(ctx)
 		if err != nil {
 			return err

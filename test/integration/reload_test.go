@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -50,7 +51,7 @@ func hammer(t *testing.T, workers int, ask func(context.Context) (bool, error)) 
 
 // verdict reads that on an unsigned image.
 func verdict(err error, image registrytest.Image) (admitted bool, failure error) {
-	if err == nil || denied(err, "Unable to find signed digest for image "+image.String()) == nil {
+	if err == nil || clustertest.Denied(err, "Unable to find signed digest for image "+image.String()) == nil {
 		return err == nil, nil
 	}
 	return false, err
@@ -83,9 +84,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 			t.Error(err)
 		}
 		if i%2 == 0 {
-			within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
+			clustertest.Within(t, promised, func(ctx context.Context) error { return try(ctx, namespace, image.String()) })
 		} else {
-			within(t, promised, func(ctx context.Context) error { return denied(try(ctx, namespace, image.String())) })
+			clustertest.Within(t, promised, func(ctx context.Context) error { return clustertest.Denied(try(ctx, namespace, image.String())) })
 		}
 		<-ticker.C
 	}
@@ -130,7 +131,7 @@ func TestAKindIsListedAndTakenOutUnderLoad(t *testing.T) {
 	}
 	listed := base.set(workloadsName, "workloads", "[{group: loaded.example.org, version: v1, kind: Widget, paths: [spec.image]}]")
 	configure(t, base)
-	within(t, patience, func(ctx context.Context) error { // the API server is at work on the definition
+	clustertest.Within(t, patience, func(ctx context.Context) error { // the API server is at work on the definition
 		_, err := create(ctx, unsigned)
 		return err
 	})
@@ -156,7 +157,7 @@ func TestAKindIsListedAndTakenOutUnderLoad(t *testing.T) {
 	for i := range edits {
 		c, effect := listed, func(ctx context.Context) error {
 			_, err := create(ctx, unsigned)
-			return denied(err, "NoSignature")
+			return clustertest.Denied(err, "NoSignature")
 		}
 		if i%2 == 1 {
 			c, effect = base, func(ctx context.Context) error {
@@ -174,7 +175,7 @@ func TestAKindIsListedAndTakenOutUnderLoad(t *testing.T) {
 		if err := c.apply(t.Context()); err != nil {
 			t.Error(err)
 		}
-		within(t, patience, effect)
+		clustertest.Within(t, patience, effect)
 	}
 	pinned, plain := stopSigned()
 	admitted, refused := stopUnsigned()

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/redistest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
@@ -17,7 +18,7 @@ import (
 // is waits until a metric has a value, or a greater one.
 func (w webhook) is(t *testing.T, name, label string, want func(float64) bool) {
 	t.Helper()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		got, err := w.values(ctx, name, label)
 		if err == nil && !want(got) {
 			err = fmt.Errorf("%s{%s} is %v", name, label, got)

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 )
 
 // What holds for Deployments and Pods holds for kinds that are listed in
@@ -35,7 +37,7 @@ func TestAListedKindIsAsSafeAsKubernetesOwn(t *testing.T) {
 		}
 		return stored
 	}
-	within(t, patience, func(ctx context.Context) error { // the API server is at work on what was defined
+	clustertest.Within(t, patience, func(ctx context.Context) error { // the API server is at work on what was defined
 		object := of(signed.String(), 0)
 		object.SetAnnotations(map[string]string{injectFirst: signed.String()})
 		got, err := objects.Create(ctx, object, dryRun())
@@ -51,9 +53,9 @@ func TestAListedKindIsAsSafeAsKubernetesOwn(t *testing.T) {
 		_, _ = objects.Patch(context.Background(), deleting.GetName(), types.MergePatchType, withoutFinalizers, metav1.PatchOptions{})
 	})
 	configure(t, base.set(workloadsName, "workloads", "[{group: safe.example.org, version: v1, kind: Workspace, paths: [spec]}]"))
-	within(t, promised, func(ctx context.Context) error {
+	clustertest.Within(t, promised, func(ctx context.Context) error {
 		_, err := objects.Create(ctx, of(unsigned.String(), 1), dryRun())
-		return denied(err, "NoSignature")
+		return clustertest.Denied(err, "NoSignature")
 	})
 	patch := func(name, text string, subresources ...string) error {
 		_, err := objects.Patch(t.Context(), name, types.MergePatchType, []byte(text), metav1.PatchOptions{}, subresources...)

@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -37,5 +38,5 @@ func TestAKeyInASecretOfAnotherNamespace(t *testing.T) {
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "webhook", Namespace: ownNamespace}},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "connaisseur-key"},
 	})
-	within(t, time.Minute, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
+	clustertest.Within(t, time.Minute, func(ctx context.Context) error { return try(ctx, "default", image.String()) })
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/clustertest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
@@ -78,7 +79,7 @@ func TestAnObjectFromBeforeThePolicy(t *testing.T) {
 	})
 	t.Run("gets no Pods when it is scaled up from nothing (T7)", func(t *testing.T) {
 		scaleUp(t, sets, "bad")
-		within(t, patience, func(ctx context.Context) error {
+		clustertest.Within(t, patience, func(ctx context.Context) error {
 			events, err := cluster.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
 			if err != nil {
 				return err
@@ -171,7 +172,7 @@ func scaleUp(t *testing.T, client scalable, name string) {
 // wantPod waits for a Pod that runs the image.
 func wantPod(t *testing.T, namespace, image string) {
 	t.Helper()
-	within(t, patience, func(ctx context.Context) error {
+	clustertest.Within(t, patience, func(ctx context.Context) error {
 		pods, err := cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 		switch {
 		case err != nil:
