@@ -142,6 +142,7 @@ func (l *loader) verify(ctx context.Context, got *files) (*repository, *validato
 	if failure = r.root.Current(l.now); failure != nil {
 		return nil, failure
 	}
+	r.rootEnds = r.root.Ends()
 	targets, failure := l.belonging(ctx, r.snapshot, dct.TargetsRole, got.of(dct.TargetsRole).raw)
 	if failure != nil {
 		return nil, failure

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/notarytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
@@ -27,6 +28,24 @@ func TestATagThatTargetsHaveSignedIsTrusted(t *testing.T) {
 	s.refuses(b, ":v2", validator.NoSignature, `targets has no tag "v2"`, app)
 	s.refuses(b, "@"+digestB, validator.NoSignature, digestB)
 	s.refuses(b, ":v1@"+digestB, validator.DigestMismatch, digestA, digestB)
+}
+
+// A result is not relied on longer than the certificates of the root's keys are valid,
+// of as many as must have signed.
+func TestAResultEndsWithTheRootsCertificates(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	sooner, later := time.Now().Add(time.Hour).UTC().Truncate(time.Second), time.Now().Add(2*time.Hour).UTC().Truncate(time.Second)
+	s.repo.Keys[root] = []*notarytest.Key{s.repo.Keys[root][0].CertifiedUntil(t, app, sooner), notarytest.NewKey(t).CertifiedUntil(t, app, later)}
+	s.publish()
+	if result := s.trusts(s.bind(nil), ":v1", digestA); !result.Expires.Equal(later) {
+		t.Errorf("with one key of two it ends at %v, want %v", result.Expires, later)
+	}
+	s.repo.Thresholds[root] = 2
+	s.publish()
+	if result := s.trusts(s.bind(nil), ":v1", digestA); !result.Expires.Equal(sooner) {
+		t.Errorf("with two keys of two it ends at %v, want %v", result.Expires, sooner)
+	}
 }
 
 func TestARepositoryWithoutTrustDataIsNotSigned(t *testing.T) {

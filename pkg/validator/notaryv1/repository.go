@@ -19,6 +19,7 @@ type repository struct {
 	timestamp *dct.Timestamp
 	snapshot  *dct.Snapshot
 	targets   map[string]*dct.Targets // by role: targets, and delegations that were fetched
+	rootEnds  time.Time               // or its certificates
 	bytes     int                     // of the files
 }
 
@@ -60,7 +61,7 @@ func (r *repository) current(now time.Time) *validator.Error {
 
 // ends is when the files expire that everything relies on, and these targets.
 func (r *repository) ends(targets map[string]*dct.Targets) map[string]time.Time {
-	all := map[string]time.Time{dct.RootRole: r.root.Expires, dct.TimestampRole: r.timestamp.Expires, dct.SnapshotRole: r.snapshot.Expires}
+	all := map[string]time.Time{dct.RootRole: r.rootEnds, dct.TimestampRole: r.timestamp.Expires, dct.SnapshotRole: r.snapshot.Expires}
 	for role, t := range targets {
 		all[role] = t.Expires
 	}
@@ -107,7 +108,7 @@ func (r *repository) role(role string) (targets *dct.Targets, why string) {
 // seen is which versions the repository has.
 func (r *repository) seen(now time.Time) Seen {
 	s := Seen{
-		Root: r.root.Version(), Servers: r.root.Servers(), Timestamp: r.timestamp.Version(), Snapshot: r.snapshot.Version(),
+		Root: r.root.Version(), RootHash: r.root.Hash(), Servers: r.root.Servers(), Timestamp: r.timestamp.Version(), Snapshot: r.snapshot.Version(),
 		Targets: map[string]int64{}, Day: now.UTC().Format(time.DateOnly),
 	}
 	for role, t := range r.targets {

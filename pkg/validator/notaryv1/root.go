@@ -28,42 +28,100 @@ const (
 var walks = semaphore.NewWeighted(walksAtOnce)
 
 // root turns bytes into a root: signed by the pinned keys, or the successor of
-// one that is.
+// one that is; and a successor, too, of the one that was seen before.
 func (l *loader) root(ctx context.Context, raw []byte) (*dct.Root, *validator.Error) {
 	newest, failure := dct.ReadRoot(raw)
 	if failure != nil {
 		return nil, failure
 	}
-	root, failure := newest.Pinned(l.name, l.quorum)
-	if failure == nil {
-		return root, nil
+	w := &way{claims: []*dct.RootClaim{newest}, before: l.state.Versions.of(l.key(l.name))}
+	pinned, failure := newest.Pinned(l.name, l.quorum)
+	w.root = pinned
+	if newest.Version() > 1 && !w.done() {
+		// Its keys may have been rotated since.
+		if late := l.walk(ctx, w); late != nil {
+			return nil, late
+		}
 	}
-	if newest.Version() <= 1 {
+	if w.root == nil {
 		return nil, l.unpinned(failure, newest)
 	}
-	// Its keys may have been rotated since.
+	return w.root, w.descends(l.name)
+}
+
+// way is the way back from the newest root to those that are known.
+type way struct {
+	claims []*dct.RootClaim // from the newest to the oldest, without a gap
+	root   *dct.Root        // the newest, when it is known to descend from the pinned keys
+	before Seen
+}
+
+// newest is the version that the way begins with.
+func (w *way) newest() int64 { return w.claims[0].Version() }
+
+// since is the version that was seen, if the newest is a later one; otherwise 0.
+func (w *way) since() int64 {
+	if w.before.RootHash == "" || w.before.Root >= w.newest() {
+		return 0
+	}
+	return w.before.Root
+}
+
+// next is the version that is to be looked at next.
+func (w *way) next() int64 { return w.newest() - int64(len(w.claims)) }
+
+// done tells whether it goes back far enough.
+func (w *way) done() bool { return w.root != nil && (w.since() == 0 || w.next() < w.since()) }
+
+// walk goes back as far as needed and possible.
+func (l *loader) walk(ctx context.Context, w *way) *validator.Error {
 	if err := walks.Acquire(ctx, 1); err != nil {
-		return nil, validator.AsError(err)
+		return validator.AsError(err)
 	}
 	defer walks.Release(1)
 	l.walked = 0
-	successors := []*dct.RootClaim{newest}
-	for next := newest.Version() - 1; next >= max(1, newest.Version()-maxRotations); next -= rotationsAtOnce {
-		claims, late := l.rootsBefore(ctx, next)
+	last := max(1, w.newest()-maxRotations)
+	for !w.done() && w.next() >= last {
+		least := last
+		if w.root != nil {
+			least = max(last, w.since())
+		}
+		claims, late := l.rootsBefore(ctx, w.next(), least)
 		for _, c := range claims {
-			if root, err := c.Pinned(l.name, l.quorum); err == nil {
-				return descend(root, successors)
+			if pinned, err := c.Pinned(l.name, l.quorum); err == nil && w.root == nil {
+				root, failure := descend(pinned, w.claims)
+				if failure != nil {
+					return failure
+				}
+				w.root = root
 			}
-			successors = append(successors, c)
+			w.claims = append(w.claims, c)
 		}
 		if late != nil {
 			if late.Reason.Inconclusive() {
-				return nil, late
+				return late
 			}
-			break // without it, none before it can be followed
+			return nil // without it, none before it can be followed
 		}
 	}
-	return nil, l.unpinned(failure, newest)
+	return nil
+}
+
+// descends refuses a root that does not descend from the one that was seen: a key that
+// its owner has given up since could have signed it.
+func (w *way) descends(repository string) *validator.Error {
+	since := w.since()
+	if since == 0 {
+		return nil
+	}
+	if i := w.newest() - since; i < int64(len(w.claims)) {
+		if seen, ok := w.claims[i].Known(repository, w.before.RootHash); ok {
+			if _, failure := descend(seen, w.claims[:i]); failure == nil {
+				return nil
+			}
+		}
+	}
+	return validator.Errorf(validator.RolledBack, "version %d of the root of its trust data does not follow from version %d, which was seen before; %s", w.newest(), since, howToForget)
 }
 
 // unpinned says of whom the root is, for whoever pins it.
@@ -88,11 +146,11 @@ func descend(root *dct.Root, successors []*dct.RootClaim) (*dct.Root, *validator
 	return root, nil
 }
 
-// rootsBefore fetches a few versions of the root, from the given one down. What
-// is behind one that cannot be used is left out.
-func (l *loader) rootsBefore(ctx context.Context, version int64) ([]*dct.RootClaim, *validator.Error) {
+// rootsBefore fetches a few versions of the root, from the given one down to the least
+// that is wanted. What is behind one that cannot be used is left out.
+func (l *loader) rootsBefore(ctx context.Context, version, least int64) ([]*dct.RootClaim, *validator.Error) {
 	var names []string
-	for v := version; v >= 1 && len(names) < rotationsAtOnce; v-- {
+	for v := version; v >= least && len(names) < rotationsAtOnce; v-- {
 		names = append(names, fmt.Sprintf("%d.%s", v, dct.RootRole))
 	}
 	got := &files{}

@@ -60,7 +60,7 @@ func (b *Bound) Validate(ctx context.Context, req validator.Request) (validator.
 // seen is what a result relied on, for another replica.
 func (b *Bound) seen(found *repository) string {
 	s := found.seen(b.now())
-	s.Resets = b.state.Versions.resets(b.key(found.name))
+	s.Resets = b.state.Versions.of(b.key(found.name)).Resets
 	text, err := json.Marshal(s)
 	if err != nil {
 		return "{}" // which holds nowhere

@@ -18,12 +18,15 @@ type Seen struct {
 	// Resets counts how often they were forgotten on request.
 	Resets int64 `json:"resets,omitempty"`
 	// Root, Timestamp, Snapshot and Targets (by role) are versions.
-	Root      int64            `json:"root,omitempty"`
+	Root int64 `json:"root,omitempty"`
+	// RootHash identifies the root of that version, from which newer ones must
+	// descend: keys that the owner has given up could else sign another.
+	RootHash  string           `json:"rootHash,omitempty"`
 	Timestamp int64            `json:"timestamp,omitempty"`
 	Snapshot  int64            `json:"snapshot,omitempty"`
 	Targets   map[string]int64 `json:"targets,omitempty"`
 	// Servers identifies the keys of timestamp and snapshot: with new ones, which
-	// only a newer root can name, all versions but the root's begin anew.
+	// only a newer root can name, the versions of these two begin anew.
 	Servers string `json:"servers,omitempty"`
 	// Day is when it was verified last (UTC).
 	Day string `json:"day,omitempty"`
@@ -31,11 +34,14 @@ type Seen struct {
 
 // merge is the highest of both.
 func (s Seen) merge(other Seen) Seen {
-	day := max(s.Day, other.Day)
+	day, targets := max(s.Day, other.Day), s.Targets
+	if s.Resets == other.Resets {
+		targets = highest(targets, other.Targets)
+	}
 	switch {
 	case s.Resets != other.Resets:
 		if other.Resets > s.Resets {
-			s = other
+			s, targets = other, other.Targets
 		}
 	case s.Servers != other.Servers:
 		// A newer root, or where there are two of a version, which is nothing that
@@ -44,23 +50,31 @@ func (s Seen) merge(other Seen) Seen {
 			s = other
 		}
 	default:
-		s.Root, s.Timestamp, s.Snapshot = max(s.Root, other.Root), max(s.Timestamp, other.Timestamp), max(s.Snapshot, other.Snapshot)
-		targets := maps.Clone(s.Targets)
-		for role, version := range other.Targets {
-			if targets == nil {
-				targets = map[string]int64{}
-			}
-			targets[role] = max(targets[role], version)
+		s.Timestamp, s.Snapshot = max(s.Timestamp, other.Timestamp), max(s.Snapshot, other.Snapshot)
+		// Again, where two of a version differ, which one owner has not, either will do.
+		if cmp.Or(cmp.Compare(other.Root, s.Root), cmp.Compare(other.RootHash, s.RootHash)) > 0 {
+			s.Root, s.RootHash = other.Root, other.RootHash
 		}
-		s.Targets = targets
 	}
-	s.Day = day
+	s.Day, s.Targets = day, targets
 	return s
+}
+
+func highest(a, b map[string]int64) map[string]int64 {
+	if len(b) == 0 {
+		return a
+	}
+	all := make(map[string]int64, len(a)+len(b))
+	maps.Copy(all, a)
+	for role, version := range b {
+		all[role] = max(all[role], version)
+	}
+	return all
 }
 
 // same tells whether two say the same.
 func (s Seen) same(other Seen) bool {
-	return s.Resets == other.Resets && s.Root == other.Root && s.Timestamp == other.Timestamp && s.Snapshot == other.Snapshot &&
+	return s.Resets == other.Resets && s.Root == other.Root && s.RootHash == other.RootHash && s.Timestamp == other.Timestamp && s.Snapshot == other.Snapshot &&
 		s.Servers == other.Servers && s.Day == other.Day && maps.Equal(s.Targets, other.Targets)
 }
 
@@ -113,20 +127,36 @@ func (v *Versions) Remember(key string, seen Seen) {
 // put merges, and tells whether that changed anything. The lock is held.
 func (v *Versions) put(key string, seen Seen) (changed bool) {
 	before, known := v.seen[key]
-	if after := before.merge(seen); !known || !after.same(before) {
-		v.seen[key] = after
-		changed = true
+	after := before.merge(seen)
+	if known && after.same(before) {
+		return false
 	}
-	if !known && len(v.seen) > maxSeen {
-		delete(v.seen, oldest(v.seen))
+	v.seen[key] = after
+	if len(v.seen) <= maxSeen {
+		return true
 	}
-	return changed
+	last := v.oldest(key)
+	delete(v.seen, last)
+	return last != key
 }
 
-func (v *Versions) resets(key string) int64 {
+// oldest is the one that was not verified for the longest time; of those of one day,
+// the new one, so that nobody can have others forgotten by asking for many.
+func (v *Versions) oldest(newest string) string {
+	key := newest
+	for k, s := range v.seen {
+		if s.Day < v.seen[key].Day {
+			key = k
+		}
+	}
+	return key
+}
+
+// of is what was seen of a repository.
+func (v *Versions) of(key string) Seen {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.seen[key].Resets
+	return v.seen[key]
 }
 
 // newest tells whether nothing newer than that was seen.
@@ -138,35 +168,21 @@ func (v *Versions) newest(key string, seen Seen) bool {
 	return seen.Resets == before.Resets && before.merge(seen).same(seen)
 }
 
-func oldest(seen map[string]Seen) (key string) {
-	for k, s := range seen {
-		if key == "" || s.Day < seen[key].Day {
-			key = k
-		}
-	}
-	return key
-}
-
-// check refuses a repository of which newer files were seen.
+// check refuses a repository of which newer files were seen. That its root descends
+// from the one that was seen is known already.
 func (v *Versions) check(key string, r *repository) *validator.Error {
-	v.mu.Lock()
-	before := v.seen[key]
-	v.mu.Unlock()
-	if r.root.Version() < before.Root {
-		return rolledBack(dct.RootRole, r.root.Version(), before.Root)
-	}
+	before := v.of(key)
 	switch {
-	case before.Root == 0 || r.root.Version() > before.Root && r.root.Servers() != before.Servers:
-		return nil // it begins, or begins anew
-	case r.root.Servers() != before.Servers && r.root.Version() == before.Root:
+	case r.root.Version() < before.Root:
+		return rolledBack(dct.RootRole, r.root.Version(), before.Root)
+	case r.root.Version() == before.Root && !before.is(r.root):
 		return validator.Errorf(validator.RolledBack, "the root of its trust data has the version %d, of which another was seen before; %s", before.Root, howToForget)
-	}
-	for _, f := range []struct {
-		role     string
-		is, want int64
-	}{{dct.TimestampRole, r.timestamp.Version(), before.Timestamp}, {dct.SnapshotRole, r.snapshot.Version(), before.Snapshot}} {
-		if f.is < f.want {
-			return rolledBack(f.role, f.is, f.want)
+	case r.root.Servers() == before.Servers:
+		if is := r.timestamp.Version(); is < before.Timestamp {
+			return rolledBack(dct.TimestampRole, is, before.Timestamp)
+		}
+		if is := r.snapshot.Version(); is < before.Snapshot {
+			return rolledBack(dct.SnapshotRole, is, before.Snapshot)
 		}
 	}
 	for role, want := range before.Targets {
@@ -179,6 +195,12 @@ func (v *Versions) check(key string, r *repository) *validator.Error {
 		}
 	}
 	return nil
+}
+
+// is tells whether a root of the version that was seen is the same. What was seen by
+// versions before this one has no hash.
+func (s Seen) is(root *dct.Root) bool {
+	return root.Servers() == s.Servers && (s.RootHash == "" || s.RootHash == root.Hash())
 }
 
 // howToForget is for those who know why versions are lower than before.

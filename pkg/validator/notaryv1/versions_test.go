@@ -90,11 +90,11 @@ func TestNewKeysOfTheServerBeginAnew(t *testing.T) {
 	t.Parallel()
 	for _, role := range []string{timestamp, snapshot} {
 		s := newScene(t)
-		s.repo.Versions[timestamp], s.repo.Versions[snapshot], s.repo.Versions[targets] = 1<<50, 1<<50, 7
+		s.repo.Versions[timestamp], s.repo.Versions[snapshot] = 1<<50, 1<<50
 		s.publish()
 		b := s.bind(nil)
 		s.trusts(b, ":v1", digestA)
-		s.repo.Versions[timestamp], s.repo.Versions[snapshot], s.repo.Versions[targets] = 0, 0, 0
+		s.repo.Versions[timestamp], s.repo.Versions[snapshot] = 0, 0
 		s.publish()
 		s.refuses(b, ":v1", validator.RolledBack)
 		s.rotate(role)
@@ -107,6 +107,42 @@ func TestNewKeysOfTheServerBeginAnew(t *testing.T) {
 	}
 }
 
+// The server's keys sign no targets.
+func TestT27NewKeysOfTheServerBringNoOlderTargetsBack(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	s.publish()
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	s.repo.Versions[targets] = 0
+	s.rotate(timestamp)
+	s.refuses(b, ":v1", validator.RolledBack, "the targets of its trust data has the version 1, but 2")
+}
+
+// What earlier versions of this program remember has no hash of the root.
+func TestWhatWasRememberedWithoutAHashHolds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	s.trusts(s.bind(nil), ":v1", digestA)
+	all := s.state.Versions.All()
+	for key, seen := range all {
+		seen.RootHash = ""
+		all[key] = seen
+	}
+	s.state = notaryv1.NewState()
+	s.state.Versions.Merge(all)
+	s.trusts(s.bind(nil), ":v1", digestA)
+	s.rotate(targets)
+	s.trusts(s.bind(nil), ":v1", digestA)
+	for _, seen := range s.state.Versions.All() {
+		if seen.RootHash == "" || seen.Root != 2 {
+			t.Errorf("%+v", seen)
+		}
+	}
+}
+
 // Two roots of one version are not one owner's.
 func TestT27AnotherRootOfTheSameVersionIsRefused(t *testing.T) {
 	t.Parallel()
@@ -116,6 +152,14 @@ func TestT27AnotherRootOfTheSameVersionIsRefused(t *testing.T) {
 	s.trusts(b, ":v1", digestA)
 	s.repo.Versions[root] = 0
 	s.repo.Keys[snapshot] = []*notarytest.Key{notarytest.NewKey(t)}
+	s.publish()
+	s.refuses(b, ":v1", validator.RolledBack, "the root of its trust data has the version 1, of which another was seen before")
+	s = newScene(t) // and be it with the same keys of the server
+	s.publish()
+	b = s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	s.repo.Versions[root] = 0
+	s.repo.Keys[targets] = []*notarytest.Key{notarytest.NewKey(t)}
 	s.publish()
 	s.refuses(b, ":v1", validator.RolledBack, "the root of its trust data has the version 1, of which another was seen before")
 }
@@ -158,7 +202,10 @@ func TestWhatIsRememberedIsTheHighestAndIsTold(t *testing.T) {
 	}
 	key := notaryv1.VersionsKey(s.server.Host(), app)
 	got := s.state.Versions.All()[key]
-	got.Servers, got.Day = "", ""
+	if got.RootHash == "" {
+		t.Error("the root's hash is not remembered")
+	}
+	got.RootHash, got.Servers, got.Day = "", "", ""
 	if diff := cmp.Diff(notaryv1.Seen{Root: 1, Timestamp: 1, Snapshot: 1, Targets: map[string]int64{targets: 1}}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -168,12 +215,12 @@ func TestWhatIsRememberedIsTheHighestAndIsTold(t *testing.T) {
 func TestMergingIsTheMaximumInAnyOrder(t *testing.T) {
 	t.Parallel()
 	seen := []notaryv1.Seen{
-		{Root: 1, Servers: "a", Timestamp: 9, Snapshot: 4, Targets: map[string]int64{targets: 2}, Day: "2026-01-01"},
-		{Root: 1, Servers: "a", Timestamp: 3, Snapshot: 5, Targets: map[string]int64{releases: 2}, Day: "2026-01-02"},
-		{Root: 2, Servers: "b", Timestamp: 1, Snapshot: 1, Targets: map[string]int64{targets: 3}, Day: "2025-01-02"},
-		{Root: 3, Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{bob: 3}},
+		{Root: 1, RootHash: "x", Servers: "a", Timestamp: 9, Snapshot: 4, Targets: map[string]int64{targets: 2}, Day: "2026-01-01"},
+		{Root: 1, RootHash: "y", Servers: "a", Timestamp: 3, Snapshot: 5, Targets: map[string]int64{releases: 2}, Day: "2026-01-02"},
+		{Root: 2, RootHash: "b", Servers: "b", Timestamp: 1, Snapshot: 1, Targets: map[string]int64{targets: 3}, Day: "2025-01-02"},
+		{Root: 3, RootHash: "a", Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{bob: 3}},
 	}
-	want := notaryv1.Seen{Root: 3, Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{targets: 3, bob: 3}, Day: "2026-01-02"}
+	want := notaryv1.Seen{Root: 3, RootHash: "a", Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{targets: 3, releases: 2, bob: 3}, Day: "2026-01-02"}
 	permute(len(seen), func(order []int) {
 		v := notaryv1.NewState().Versions
 		for _, i := range order {
@@ -220,6 +267,14 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	all := v.All()
 	if _, ok := all["old"]; ok || len(all) != 5000 {
 		t.Errorf("%d are remembered, the oldest among them: %t", len(all), ok)
+	}
+	// Nobody can have others of the same day forgotten by asking for many.
+	if _, ok := all["5000"]; ok {
+		t.Error("the last one took the place of another of the same day")
+	}
+	v.Merge(map[string]notaryv1.Seen{"tomorrow": {Root: 1, Day: "2026-01-02"}})
+	if _, ok := v.All()["tomorrow"]; !ok {
+		t.Error("what is verified on the next day is not remembered")
 	}
 }
 

@@ -3,6 +3,7 @@ package dct
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
@@ -72,6 +73,18 @@ func (c *RootClaim) Keys() []RootKey {
 
 // Version is the root's, from 1.
 func (c *RootClaim) Version() int64 { return c.header.Version }
+
+// Hash identifies what the root says, whoever has signed it: 128 bits of SHA-256, in
+// base64. That is enough against whoever looks for another root with the same.
+func (c *RootClaim) Hash() string {
+	sum := sha256.Sum256(c.canonical)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Known turns the claim into a Root if it is one that was trusted before, by its hash.
+func (c *RootClaim) Known(repository, hash string) (root *Root, ok bool) {
+	return &Root{RootClaim: c, repository: repository}, c.Hash() == hash
+}
 
 // consistent tells whether the root is signed by its own keys, as many as it
 // demands. Of those that are certificates only the ones count that are for the
@@ -201,6 +214,21 @@ func (r *Root) Current(now time.Time) *validator.Error {
 		return failure
 	}
 	return nil
+}
+
+// Ends is when the root expires, or so many certificates of its keys that it is not
+// signed any more.
+func (r *Root) Ends() time.Time {
+	ends := r.Expires
+	for _, key := range r.Keys() {
+		if key.Certificate == nil || !key.Certificate.NotAfter.Before(ends) {
+			continue
+		}
+		if r.consistent(r.repository, key.Certificate.NotAfter.Add(time.Nanosecond)) != nil {
+			ends = key.Certificate.NotAfter
+		}
+	}
+	return ends
 }
 
 // Servers identifies the keys of timestamp and snapshot, which servers hold.

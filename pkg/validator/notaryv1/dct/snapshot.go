@@ -102,6 +102,7 @@ func (r *Root) Snapshot(newest *Timestamp, raw []byte, now time.Time) (*Snapshot
 	if !newest.Names(raw) {
 		return nil, Mixed(SnapshotRole, TimestampRole)
 	}
+	defer besideFew(raw)()
 	var content struct {
 		header
 		Meta map[string]fileMeta `json:"meta"`

@@ -1,7 +1,6 @@
 package dct
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -11,20 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
-
-const (
-	// largeTargets is from when on a file is read beside few others only, since
-	// it takes several times as much memory.
-	largeTargets   = 256 << 10
-	maxLargeAtOnce = 2
-)
-
-var large = semaphore.NewWeighted(maxLargeAtOnce)
 
 // delegationNames is how Notary's delegations may be called.
 var delegationNames = regexp.MustCompile(`^targets(/[-a-z0-9_]+)+$`)
@@ -64,10 +52,7 @@ func readTargets(by *authority, role string, all *Snapshot, raw []byte, now time
 	if !all.Names(role, raw) {
 		return nil, Mixed(role, SnapshotRole)
 	}
-	if len(raw) > largeTargets {
-		_ = large.Acquire(context.Background(), 1) // those before it do not wait for anybody
-		defer large.Release(1)
-	}
+	defer besideFew(raw)()
 	var content struct {
 		header
 		Targets     map[string]fileMeta `json:"targets"`

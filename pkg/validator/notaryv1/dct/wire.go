@@ -2,6 +2,7 @@ package dct
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/data"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
@@ -43,6 +45,25 @@ const (
 	maxKeys       = 1024
 	maxRoles      = 1024
 )
+
+const (
+	// largeFile is from when on a file is read beside few others only, since it
+	// takes several times as much memory.
+	largeFile      = 256 << 10
+	maxLargeAtOnce = 2
+)
+
+var large = semaphore.NewWeighted(maxLargeAtOnce)
+
+// besideFew waits until a file may be read, if it is large, and gives what is to be
+// called afterwards.
+func besideFew(raw []byte) (done func()) {
+	if len(raw) <= largeFile {
+		return func() {}
+	}
+	_ = large.Acquire(context.Background(), 1) // those before it do not wait for anybody
+	return func() { large.Release(1) }
+}
 
 // header is what all files have.
 type header struct {
