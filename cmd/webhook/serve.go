@@ -41,6 +41,13 @@ func (w *webhook) serve(ctx, until context.Context) {
 	logger := logging.FromContext(ctx)
 	engine := verify.Engine{Now: time.Now, Owners: w.cluster.owners}
 	certificate := admission.CertificateSource(admission.SecretOf(ctx, w.env.SecretName))
+	w.instruments.WatchCertificate(func() (time.Time, bool) {
+		c, err := certificate()
+		if err != nil {
+			return time.Time{}, false
+		}
+		return c.Leaf.NotAfter, true
+	})
 	var meter *admission.Meter
 	if w.env.QueueProxy != "" {
 		meter = admission.NewMeter(w.env.QueueProxy)

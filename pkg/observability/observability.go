@@ -33,6 +33,7 @@ type Instruments struct {
 	refreshes         metric.Int64Counter
 	materialAge       metric.Float64ObservableGauge
 	tufExpiry         metric.Float64ObservableGauge
+	certificateExpiry metric.Float64ObservableGauge
 	registryRequests  metric.Int64Counter
 	registryErrors    metric.Int64Counter
 	registryDuration  metric.Float64Histogram
@@ -70,6 +71,7 @@ func New(provider metric.MeterProvider) (*Instruments, error) {
 		refreshes:         m.counter("connaisseur.trust.refreshes", "{refresh}", "Fetches of trust material from outside of the cluster, by source and whether it changed, did not, or failed."),
 		materialAge:       m.seconds("connaisseur.trust.material.age", "Time since the oldest trust material in use of each source was fetched."),
 		tufExpiry:         m.seconds("connaisseur.trust.tuf.expiry.timestamp", "When the root of each TUF repository expires, since 1970."),
+		certificateExpiry: m.seconds("connaisseur.webhook.certificate.expiry.timestamp", "When the certificate expires that the webhook serves, since 1970."),
 		registryRequests:  m.counter("connaisseur.registry.requests", "{request}", "Requests to registries and notary servers, each attempt, by host and kind."),
 		registryErrors:    m.counter("connaisseur.registry.errors", "{request}", "Those that failed, by host, kind and reason."),
 		registryDuration:  m.duration("connaisseur.registry.request.duration", "Time until a registry's answer was read, by host."),

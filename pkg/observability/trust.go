@@ -33,5 +33,18 @@ func (i *Instruments) WatchTrustMaterial(ages func() map[string]time.Duration, e
 	}, i.materialAge, i.tufExpiry)
 }
 
+// WatchCertificate has expiry asked for when the webhook's own certificate expires, if it
+// has one, whenever metrics are collected.
+func (i *Instruments) WatchCertificate(expiry func() (at time.Time, ok bool)) {
+	if i == nil {
+		return
+	}
+	_ = observe(i.meter, func(o metric.Observer) {
+		if at, ok := expiry(); ok {
+			o.ObserveFloat64(i.certificateExpiry, unix(at))
+		}
+	}, i.certificateExpiry)
+}
+
 // unix is a time in seconds since 1970.
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

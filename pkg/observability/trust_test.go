@@ -31,6 +31,20 @@ func TestTrustMaterialIsMeasured(t *testing.T) {
 	}
 }
 
+func TestTheWebhooksCertificateIsMeasured(t *testing.T) {
+	t.Parallel()
+	instruments, values := observabilitytest.Measured(t)
+	served := false
+	instruments.WatchCertificate(func() (time.Time, bool) { return time.Unix(2e9, 0), served })
+	if got := values().Only("connaisseur.webhook."); len(got) > 0 {
+		t.Errorf("without one: %v", got)
+	}
+	served = true
+	if diff := cmp.Diff(observabilitytest.Values{"connaisseur.webhook.certificate.expiry.timestamp{}": 2e9}, values().Only("connaisseur.webhook.")); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
 func TestWithoutInstrumentsNothingIsMeasured(t *testing.T) {
 	t.Parallel()
 	var none *observability.Instruments
@@ -43,6 +57,7 @@ func TestWithoutInstrumentsNothingIsMeasured(t *testing.T) {
 	none.RegistryRequest(t.Context(), observability.RegistryRequest{})
 	none.WatchCache(nil)
 	none.WatchTrustMaterial(nil, nil)
+	none.WatchCertificate(nil)
 	none.Refresh(t.Context(), "kms", "failed")
 	none.SinkQueue(nil)
 	none.SinkEvents(t.Context(), "broker", observability.SinkDropped, 1)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,5 +144,9 @@ func TestARunningWebhookServesItsMetrics(t *testing.T) {
 		if value, err := hook.values(t.Context(), m[0], m[1]); err != nil || value <= 0 {
 			t.Errorf("%s{%s} is %v, %v", m[0], m[1], value, err)
 		}
+	}
+	ends, err := hook.values(t.Context(), "connaisseur_webhook_certificate_expiry_timestamp_seconds", "")
+	if left := time.Until(time.Unix(int64(ends), 0)); err != nil || left < 20*24*time.Hour || left > 30*24*time.Hour {
+		t.Errorf("the certificate expires in %v, %v", left, err)
 	}
 }

@@ -118,13 +118,14 @@ func everything(provider *metrics.MeterProvider) error {
 	admit(throttled.String())
 	reg.Inject(registrytest.Fault{Answer: registrytest.Hang()})
 	admit(slow.String())
-	// What takes a Redis, a TUF repository, an owner that is trusted and a sink.
+	// What takes a Redis, a TUF repository, a server, an owner that is trusted and a sink.
 	instruments.WatchSharedCache(func() observability.SharedCacheUse { return observability.SharedCacheUse{Configured: true, Up: true} })
 	instruments.PredecessorImage(observability.Image{ValidatorType: "cosign", ValidatorName: "default"}, true, true, false)
 	instruments.Refresh(ctx, "tuf", "changed")
 	instruments.WatchTrustMaterial(
 		func() map[string]time.Duration { return map[string]time.Duration{"tuf": time.Hour} },
 		func() map[string]time.Time { return map[string]time.Time{"https://tuf.example": time.Now()} })
+	instruments.WatchCertificate(func() (time.Time, bool) { return time.Now(), true })
 	instruments.SinkEvents(ctx, "broker", observability.SinkDelivered, 1)
 	instruments.SinkQueue(func() map[string]int { return map[string]int{"broker": 1} })
 	return nil
