@@ -11,13 +11,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	k8stesting "k8s.io/client-go/testing"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
 )
 
 const app = "notary.example.com/example.com/app"
 
 func (r *replica) remember(version int64) {
-	r.store.builder.notaries.Versions.Remember(app, notaryv1.Seen{Root: 1, Timestamp: version, Day: "2026-01-01"})
+	accept := func(notaryv1.Seen) *validator.Error { return nil }
+	_ = r.store.builder.notaries.Versions.Accept(app, notaryv1.Seen{Root: 1, Timestamp: version, Day: "2026-01-01"}, accept)
 }
 
 func (r *replica) remembers() int64 { return r.store.builder.notaries.Versions.All()[app].Timestamp }
@@ -137,5 +139,20 @@ func TestVersionsFitIntoAConfigMap(t *testing.T) {
 	}
 	if again, _, err := KeepVersions(out, kept); again != nil || err != nil {
 		t.Errorf("the same is written again: %v", err)
+	}
+}
+
+// What is remembered is what can be kept.
+func TestAllThatIsRememberedFits(t *testing.T) {
+	t.Parallel()
+	v := notaryv1.NewState().Versions
+	for i := range 5000 {
+		v.Merge(map[string]notaryv1.Seen{fmt.Sprintf("notary.example.com/example.com/team/app%04d", i): {
+			Root: 1, Roots: map[int64]string{1: "0123456789012345678901"}, Timestamp: 1000, Snapshot: 100, Targets: map[string]int64{"targets": 100},
+			Servers: "0123456789abcdef", Day: "2026-01-01",
+		}})
+	}
+	if _, dropped, err := KeepVersions(&corev1.ConfigMap{}, v.All()); dropped > 0 || err != nil {
+		t.Errorf("%d of %d are left out, %v", dropped, len(v.All()), err)
 	}
 }

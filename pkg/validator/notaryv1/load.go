@@ -64,7 +64,6 @@ func (b *Bound) loadAs(ctx context.Context, name string, who validator.Identity)
 		return nil, failure
 	}
 	b.state.repositories.put(key, found)
-	b.state.Versions.Remember(b.key(name), found.seen(l.now))
 	return found, nil
 }
 
@@ -78,6 +77,8 @@ type loader struct {
 	name  string
 	now   time.Time
 	mixed bool // files did not belong together
+	// known is what was verified last; nil if all is to be verified anew.
+	known *repository
 	// walked is how many bytes of older roots were read.
 	walked int
 }
@@ -87,10 +88,10 @@ func (l *loader) again(failure *validator.Error) bool {
 	return l.mixed || failure.Reason == validator.RolledBack
 }
 
-// latest loads what is the newest, and makes sure that nothing newer was seen
+// latest loads what is the newest, and remembers it, unless something newer was seen
 // before.
 func (l *loader) latest(ctx context.Context, before *repository) (*repository, *validator.Error) {
-	l.mixed = false
+	l.mixed, l.known = false, before
 	found, failure := l.base(ctx, before)
 	if failure == nil {
 		found, failure = l.delegated(ctx, found)
@@ -98,7 +99,7 @@ func (l *loader) latest(ctx context.Context, before *repository) (*repository, *
 	if failure != nil {
 		return nil, failure
 	}
-	return found, l.state.Versions.check(l.key(l.name), found)
+	return found, l.state.Versions.Accept(l.key(l.name), found.seen(l.now), found.precededBy)
 }
 
 // base loads all but delegations. Of what was there before, a timestamp tells
@@ -134,7 +135,7 @@ func (l *loader) verify(ctx context.Context, got *files) (*repository, *validato
 	if failure = l.verifySnapshot(ctx, r, got.of(dct.SnapshotRole).raw); failure != nil {
 		return nil, failure
 	}
-	if r.snapshot.HasRoot(r.root) != nil {
+	if r.snapshot.HasRoot(r.root.Root) != nil {
 		if failure = l.replaceRoot(ctx, r); failure != nil {
 			return nil, failure
 		}
@@ -142,7 +143,7 @@ func (l *loader) verify(ctx context.Context, got *files) (*repository, *validato
 	if failure = r.root.Current(l.now); failure != nil {
 		return nil, failure
 	}
-	r.rootEnds = r.root.Ends()
+	r.rootEnds = r.root.Ends(l.now)
 	targets, failure := l.belonging(ctx, r.snapshot, dct.TargetsRole, got.of(dct.TargetsRole).raw)
 	if failure != nil {
 		return nil, failure
@@ -187,7 +188,7 @@ func (l *loader) replaceRoot(ctx context.Context, r *repository) *validator.Erro
 	if failure = l.verifySnapshot(ctx, r, snapshot); failure != nil {
 		return failure
 	}
-	return r.snapshot.HasRoot(r.root)
+	return r.snapshot.HasRoot(r.root.Root)
 }
 
 // belonging is the file of a role that belongs to the snapshot.

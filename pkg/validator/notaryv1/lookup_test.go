@@ -48,6 +48,17 @@ func TestAResultEndsWithTheRootsCertificates(t *testing.T) {
 	}
 }
 
+// A certificate that expired long ago, beside one that counts, ends nothing.
+func TestAResultDoesNotEndBeforeItBegins(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.repo.Keys[root] = append([]*notarytest.Key{notarytest.NewKey(t).CertifiedUntil(t, app, time.Now().AddDate(-2, 0, 0))}, s.repo.Keys[root]...)
+	s.publish()
+	if result := s.trusts(s.bind(nil), ":v1", digestA); result.Expires.Before(time.Now()) {
+		t.Errorf("it ended at %v", result.Expires)
+	}
+}
+
 func TestARepositoryWithoutTrustDataIsNotSigned(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -15,7 +15,7 @@ import (
 type repository struct {
 	name      string
 	stamp     []byte // the timestamp as it was served
-	root      *dct.Root
+	root      lineage
 	timestamp *dct.Timestamp
 	snapshot  *dct.Snapshot
 	targets   map[string]*dct.Targets // by role: targets, and delegations that were fetched
@@ -108,7 +108,7 @@ func (r *repository) role(role string) (targets *dct.Targets, why string) {
 // seen is which versions the repository has.
 func (r *repository) seen(now time.Time) Seen {
 	s := Seen{
-		Root: r.root.Version(), RootHash: r.root.Hash(), Servers: r.root.Servers(), Timestamp: r.timestamp.Version(), Snapshot: r.snapshot.Version(),
+		Root: r.root.Version(), Roots: map[int64]string{r.root.Version(): r.root.Hash()}, Servers: r.root.Servers(), Timestamp: r.timestamp.Version(), Snapshot: r.snapshot.Version(),
 		Targets: map[string]int64{}, Day: now.UTC().Format(time.DateOnly),
 	}
 	for role, t := range r.targets {

@@ -27,101 +27,115 @@ const (
 
 var walks = semaphore.NewWeighted(walksAtOnce)
 
+// lineage is a root with those that it descends from.
+type lineage struct {
+	*dct.Root
+	hashes []string // of the root itself, the one before it, and so on, as far as was looked
+}
+
 // root turns bytes into a root: signed by the pinned keys, or the successor of
-// one that is; and a successor, too, of the one that was seen before.
-func (l *loader) root(ctx context.Context, raw []byte) (*dct.Root, *validator.Error) {
+// one that is; and the successor, too, of all that were seen before.
+func (l *loader) root(ctx context.Context, raw []byte) (lineage, *validator.Error) {
+	seen := l.state.Versions.of(l.key(l.name))
+	if l.known != nil && l.known.root.Is(raw) && seen.precedes(l.known.root) == nil {
+		return l.known.root, nil
+	}
 	newest, failure := dct.ReadRoot(raw)
 	if failure != nil {
-		return nil, failure
+		return lineage{}, failure
 	}
-	w := &way{claims: []*dct.RootClaim{newest}, before: l.state.Versions.of(l.key(l.name))}
-	pinned, failure := newest.Pinned(l.name, l.quorum)
-	w.root = pinned
-	if newest.Version() > 1 && !w.done() {
+	w := &way{claims: []*dct.RootClaim{newest}}
+	w.root, failure = newest.Pinned(l.name, l.quorum)
+	if w.root != nil {
+		failure = nil
+	}
+	if w.since = seen.since(newest.Version()); newest.Version()-w.since > maxRotations && w.since > 0 {
+		return lineage{}, validator.Errorf(validator.RolledBack, "version %d of the root of its trust data comes more than %d versions after version %d, which was seen before; %s", newest.Version(), maxRotations, w.since, howToForget)
+	}
+	if !w.done() {
 		// Its keys may have been rotated since.
-		if late := l.walk(ctx, w); late != nil {
-			return nil, late
+		late, broken := l.walk(ctx, w)
+		switch {
+		case broken != nil:
+			return lineage{}, broken
+		case late != nil && (w.root != nil || late.Reason.Inconclusive()):
+			return lineage{}, late
 		}
 	}
 	if w.root == nil {
-		return nil, l.unpinned(failure, newest)
+		return lineage{}, l.unpinned(failure, newest)
 	}
-	return w.root, w.descends(l.name)
+	found := lineage{Root: w.root}
+	for _, c := range w.claims {
+		found.hashes = append(found.hashes, c.Hash())
+	}
+	if failure := seen.precedes(found); failure != nil {
+		return lineage{}, failure
+	}
+	return found, w.descends(l.name)
 }
 
 // way is the way back from the newest root to those that are known.
 type way struct {
 	claims []*dct.RootClaim // from the newest to the oldest, without a gap
 	root   *dct.Root        // the newest, when it is known to descend from the pinned keys
-	before Seen
+	since  int64            // the version to which the way has to lead; 0 if there is none
 }
 
 // newest is the version that the way begins with.
 func (w *way) newest() int64 { return w.claims[0].Version() }
 
-// since is the version that was seen, if the newest is a later one; otherwise 0.
-func (w *way) since() int64 {
-	if w.before.RootHash == "" || w.before.Root >= w.newest() {
-		return 0
-	}
-	return w.before.Root
-}
-
 // next is the version that is to be looked at next.
 func (w *way) next() int64 { return w.newest() - int64(len(w.claims)) }
 
 // done tells whether it goes back far enough.
-func (w *way) done() bool { return w.root != nil && (w.since() == 0 || w.next() < w.since()) }
+func (w *way) done() bool { return w.root != nil && (w.since == 0 || w.next() < w.since) }
 
-// walk goes back as far as needed and possible.
-func (l *loader) walk(ctx context.Context, w *way) *validator.Error {
-	if err := walks.Acquire(ctx, 1); err != nil {
-		return validator.AsError(err)
+// walk goes back as far as needed and possible. It says why it cannot go on, if so, and
+// what on the way does not hang together.
+func (l *loader) walk(ctx context.Context, w *way) (late, broken *validator.Error) {
+	if w.root == nil { // it can be anybody's
+		if err := walks.Acquire(ctx, 1); err != nil {
+			return validator.AsError(err), nil
+		}
+		defer walks.Release(1)
 	}
-	defer walks.Release(1)
 	l.walked = 0
 	last := max(1, w.newest()-maxRotations)
 	for !w.done() && w.next() >= last {
 		least := last
 		if w.root != nil {
-			least = max(last, w.since())
+			least = w.since
 		}
 		claims, late := l.rootsBefore(ctx, w.next(), least)
 		for _, c := range claims {
-			if pinned, err := c.Pinned(l.name, l.quorum); err == nil && w.root == nil {
-				root, failure := descend(pinned, w.claims)
-				if failure != nil {
-					return failure
+			if w.root == nil {
+				if pinned, failure := c.Pinned(l.name, l.quorum); failure == nil {
+					if w.root, failure = descend(pinned, w.claims); failure != nil {
+						return nil, failure
+					}
 				}
-				w.root = root
 			}
 			w.claims = append(w.claims, c)
 		}
-		if late != nil {
-			if late.Reason.Inconclusive() {
-				return late
-			}
-			return nil // without it, none before it can be followed
+		if late != nil && !w.done() {
+			return late, nil // without it, none before it can be followed
 		}
 	}
-	return nil
+	return nil, nil
 }
 
-// descends refuses a root that does not descend from the one that was seen: a key that
-// its owner has given up since could have signed it.
+// descends makes sure that each root since the oldest that was seen is signed by the keys
+// of the one before it: one that its owner has given up could have signed another.
 func (w *way) descends(repository string) *validator.Error {
-	since := w.since()
-	if since == 0 {
+	if w.since == 0 {
 		return nil
 	}
-	if i := w.newest() - since; i < int64(len(w.claims)) {
-		if seen, ok := w.claims[i].Known(repository, w.before.RootHash); ok {
-			if _, failure := descend(seen, w.claims[:i]); failure == nil {
-				return nil
-			}
-		}
+	i := w.newest() - w.since
+	if _, failure := descend(w.claims[i].Seen(repository), w.claims[:i]); failure != nil {
+		return doesNotFollow(w.newest(), w.since)
 	}
-	return validator.Errorf(validator.RolledBack, "version %d of the root of its trust data does not follow from version %d, which was seen before; %s", w.newest(), since, howToForget)
+	return nil
 }
 
 // unpinned says of whom the root is, for whoever pins it.
@@ -161,7 +175,10 @@ func (l *loader) rootsBefore(ctx context.Context, version, least int64) ([]*dct.
 		if f.err != nil {
 			return claims, asMissing(name, f.err)
 		}
-		if l.walked += len(f.raw); l.walked > maxRotationBytes || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return claims, validator.AsError(ctx.Err())
+		}
+		if l.walked += len(f.raw); l.walked > maxRotationBytes {
 			return claims, validator.Errorf(validator.TooLarge, "the versions of the root are larger than %d bytes", maxRotationBytes)
 		}
 		c, failure := dct.ReadRoot(f.raw)

@@ -8,7 +8,6 @@ import (
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notarytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
-	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1"
 )
 
 // rotateRoot gives the root a new key, with which the old one signs the next
@@ -187,71 +186,5 @@ func TestSeveralTrustRoots(t *testing.T) {
 			continue
 		}
 		s.refuses(b, ":v1", c.want)
-	}
-}
-
-// T27: keys that the owner has given up sign nothing that comes after what was seen,
-// be it the pinned one. Nobody who has seen nothing can know.
-func TestT27KeysThatWereGivenUpCannotGoOn(t *testing.T) {
-	t.Parallel()
-	for _, stolen := range []int{0, 1} {
-		s := newScene(t)
-		keys := [][]*notarytest.Key{s.repo.Keys[root]}
-		s.publish()
-		for range 2 {
-			keys = append(keys, []*notarytest.Key{s.rotateRoot()})
-		}
-		b := s.bind(nil)
-		s.trusts(b, ":v1", digestA)
-		s.repo.Versions[root], s.repo.Keys[root] = int64(stolen+1), keys[stolen]
-		for range 3 {
-			s.rotate(targets)
-		}
-		if stolen == 1 {
-			s.refuses(b, ":v1", validator.RolledBack, "version 5 of the root of its trust data does not follow from version 3, which was seen before", "connaisseur forget")
-		} else {
-			s.refuses(b, ":v1", validator.RolledBack, "version 4 of the root of its trust data does not follow from version 3")
-		}
-		s.state = notaryv1.NewState()
-		s.trusts(s.bind(nil), ":v1", digestA)
-	}
-}
-
-// What was seen is on the way back to the pinned key, or behind it.
-func TestTheWayBackToWhatWasSeen(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		between func(s *scene)
-		want    validator.Reason
-		text    string
-	}{
-		"is followed":        {func(*scene) {}, "", ""},
-		"cannot be followed": {func(s *scene) { s.serving("3.root.json", registrytest.Status(http.StatusInternalServerError)) }, validator.RegistryUnavailable, "500"},
-		"has a gap":          {func(s *scene) { s.serving("3.root.json", registrytest.Status(http.StatusNotFound)) }, validator.RolledBack, "version 5 of the root of its trust data does not follow from version 2"},
-		"ends before":        {func(s *scene) { s.serving("2.root.json", registrytest.Status(http.StatusNotFound)) }, validator.RolledBack, "does not follow from version 2"},
-		"has another root": {func(s *scene) {
-			s.serving("2.root.json", registrytest.Body(notarytest.New(s, app).Publish(s)["1.root.json"]))
-		}, validator.RolledBack, "does not follow from version 2"},
-		"needs nothing older": {func(s *scene) { s.serving("1.root.json", registrytest.Status(http.StatusInternalServerError)) }, "", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t)
-			s.publish()
-			s.rotate(snapshot)
-			b := s.bind(nil)
-			s.trusts(b, ":v1", digestA)
-			for range 3 {
-				s.rotate(snapshot)
-			}
-			c.between(s)
-			if c.want != "" {
-				s.refuses(b, ":v1", c.want, c.text)
-				return
-			}
-			s.server.Reset()
-			s.trusts(b, ":v1", digestA)
-			s.costs(4+3, "an image after three new roots") // and the timestamp is not asked for again
-		})
 	}
 }

@@ -3,15 +3,23 @@ package notaryv1
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1/dct"
 )
 
-// maxSeen bounds the repositories whose versions are remembered: then the one
-// is forgotten that was not verified for the longest time.
-const maxSeen = 5000
+const (
+	// maxSeen bounds the repositories whose versions are remembered: then the one
+	// is forgotten that was not verified for the longest time.
+	maxSeen = 4000
+	// maxRoots bounds the roots of one repository that are remembered.
+	maxRoots = 16
+	// forked stands for the root of a version of which two were seen. None has it for
+	// a hash, so that nothing is trusted until somebody has it forgotten.
+	forked = "forked"
+)
 
 // Seen is the highest versions that were seen of a repository's trust data.
 type Seen struct {
@@ -19,14 +27,14 @@ type Seen struct {
 	Resets int64 `json:"resets,omitempty"`
 	// Root, Timestamp, Snapshot and Targets (by role) are versions.
 	Root int64 `json:"root,omitempty"`
-	// RootHash identifies the root of that version, from which newer ones must
-	// descend: keys that the owner has given up could else sign another.
-	RootHash  string           `json:"rootHash,omitempty"`
+	// Roots are the hashes of roots, by version, from all of which newer ones must
+	// descend: keys that the owner has given up since could else sign others.
+	Roots     map[int64]string `json:"roots,omitempty"`
 	Timestamp int64            `json:"timestamp,omitempty"`
 	Snapshot  int64            `json:"snapshot,omitempty"`
 	Targets   map[string]int64 `json:"targets,omitempty"`
 	// Servers identifies the keys of timestamp and snapshot: with new ones, which
-	// only a newer root can name, the versions of these two begin anew.
+	// only a newer root can name, all versions but the root's begin anew.
 	Servers string `json:"servers,omitempty"`
 	// Day is when it was verified last (UTC).
 	Day string `json:"day,omitempty"`
@@ -34,14 +42,14 @@ type Seen struct {
 
 // merge is the highest of both.
 func (s Seen) merge(other Seen) Seen {
-	day, targets := max(s.Day, other.Day), s.Targets
+	day, roots := max(s.Day, other.Day), s.Roots
 	if s.Resets == other.Resets {
-		targets = highest(targets, other.Targets)
+		roots = union(roots, other.Roots)
 	}
 	switch {
 	case s.Resets != other.Resets:
 		if other.Resets > s.Resets {
-			s, targets = other, other.Targets
+			s, roots = other, other.Roots
 		}
 	case s.Servers != other.Servers:
 		// A newer root, or where there are two of a version, which is nothing that
@@ -50,32 +58,42 @@ func (s Seen) merge(other Seen) Seen {
 			s = other
 		}
 	default:
-		s.Timestamp, s.Snapshot = max(s.Timestamp, other.Timestamp), max(s.Snapshot, other.Snapshot)
-		// Again, where two of a version differ, which one owner has not, either will do.
-		if cmp.Or(cmp.Compare(other.Root, s.Root), cmp.Compare(other.RootHash, s.RootHash)) > 0 {
-			s.Root, s.RootHash = other.Root, other.RootHash
+		s.Root, s.Timestamp, s.Snapshot = max(s.Root, other.Root), max(s.Timestamp, other.Timestamp), max(s.Snapshot, other.Snapshot)
+		targets := maps.Clone(s.Targets)
+		for role, version := range other.Targets {
+			if targets == nil {
+				targets = map[string]int64{}
+			}
+			targets[role] = max(targets[role], version)
 		}
+		s.Targets = targets
 	}
-	s.Day, s.Targets = day, targets
+	s.Day, s.Roots = day, roots
 	return s
 }
 
-func highest(a, b map[string]int64) map[string]int64 {
-	if len(b) == 0 {
-		return a
+// union is the roots of both, the newest of them.
+func union(a, b map[int64]string) map[int64]string {
+	if len(a) == 0 {
+		return b
 	}
-	all := make(map[string]int64, len(a)+len(b))
-	maps.Copy(all, a)
-	for role, version := range b {
-		all[role] = max(all[role], version)
+	all := maps.Clone(a)
+	for version, hash := range b {
+		if other, ok := all[version]; ok && other != hash {
+			hash = forked
+		}
+		all[version] = hash
+	}
+	for len(all) > maxRoots {
+		delete(all, slices.Min(slices.Collect(maps.Keys(all))))
 	}
 	return all
 }
 
 // same tells whether two say the same.
 func (s Seen) same(other Seen) bool {
-	return s.Resets == other.Resets && s.Root == other.Root && s.RootHash == other.RootHash && s.Timestamp == other.Timestamp && s.Snapshot == other.Snapshot &&
-		s.Servers == other.Servers && s.Day == other.Day && maps.Equal(s.Targets, other.Targets)
+	return s.Resets == other.Resets && s.Root == other.Root && s.Timestamp == other.Timestamp && s.Snapshot == other.Snapshot &&
+		s.Servers == other.Servers && s.Day == other.Day && maps.Equal(s.Targets, other.Targets) && maps.Equal(s.Roots, other.Roots)
 }
 
 // Versions remembers the highest versions of repositories. It is safe for
@@ -112,16 +130,22 @@ func (v *Versions) Merge(others map[string]Seen) {
 	}
 }
 
-// Remember takes over what was verified.
-func (v *Versions) Remember(key string, seen Seen) {
+// Accept takes over what was verified, unless check complains about it beside what was
+// seen before.
+func (v *Versions) Accept(key string, verified Seen, check func(before Seen) *validator.Error) *validator.Error {
 	v.mu.Lock()
-	seen.Resets = v.seen[key].Resets
-	changed := v.put(key, seen)
+	before, changed := v.seen[key], false
+	failure := check(before)
+	if failure == nil {
+		verified.Resets = before.Resets
+		changed = v.put(key, verified)
+	}
 	fn := v.onChange
 	v.mu.Unlock()
 	if changed && fn != nil {
 		fn()
 	}
+	return failure
 }
 
 // put merges, and tells whether that changed anything. The lock is held.
@@ -159,30 +183,61 @@ func (v *Versions) of(key string) Seen {
 	return v.seen[key]
 }
 
-// newest tells whether nothing newer than that was seen.
+// newest tells whether nothing newer than that was seen, and it is of the root that was.
 func (v *Versions) newest(key string, seen Seen) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	before := v.seen[key]
+	before := v.of(key)
+	if before.Root != 0 && (before.Root != seen.Root || before.Roots[before.Root] != seen.Roots[seen.Root]) {
+		return false
+	}
+	before.Roots = seen.Roots
 	seen.Day = max(seen.Day, before.Day) // which says nothing about versions
 	return seen.Resets == before.Resets && before.merge(seen).same(seen)
 }
 
-// check refuses a repository of which newer files were seen. That its root descends
-// from the one that was seen is known already.
-func (v *Versions) check(key string, r *repository) *validator.Error {
-	before := v.of(key)
-	switch {
-	case r.root.Version() < before.Root:
-		return rolledBack(dct.RootRole, r.root.Version(), before.Root)
-	case r.root.Version() == before.Root && !before.is(r.root):
-		return validator.Errorf(validator.RolledBack, "the root of its trust data has the version %d, of which another was seen before; %s", before.Root, howToForget)
-	case r.root.Servers() == before.Servers:
-		if is := r.timestamp.Version(); is < before.Timestamp {
-			return rolledBack(dct.TimestampRole, is, before.Timestamp)
+// since is the oldest of the roots that were seen which a newest one has to descend from;
+// 0 if there is none.
+func (s Seen) since(newest int64) int64 {
+	if len(s.Roots) == 0 || newest < s.Root {
+		return 0
+	}
+	if oldest := slices.Min(slices.Collect(maps.Keys(s.Roots))); oldest < newest {
+		return oldest
+	}
+	return 0
+}
+
+// precedes refuses a root that is not the one that was seen, and does not descend from it.
+func (s Seen) precedes(root lineage) *validator.Error {
+	newest := root.Version()
+	if newest < s.Root {
+		return rolledBack(dct.RootRole, newest, s.Root)
+	}
+	for _, version := range slices.Backward(slices.Sorted(maps.Keys(s.Roots))) {
+		switch i := newest - version; {
+		case i < int64(len(root.hashes)) && root.hashes[i] == s.Roots[version]:
+		case i == 0:
+			return validator.Errorf(validator.RolledBack, "the root of its trust data has the version %d, of which another was seen before; %s", version, howToForget)
+		default:
+			return doesNotFollow(newest, version)
 		}
-		if is := r.snapshot.Version(); is < before.Snapshot {
-			return rolledBack(dct.SnapshotRole, is, before.Snapshot)
+	}
+	return nil
+}
+
+// precededBy refuses a repository of which newer files, or others, were seen.
+func (r *repository) precededBy(before Seen) *validator.Error {
+	if failure := before.precedes(r.root); failure != nil {
+		return failure
+	}
+	if r.root.Version() > before.Root && r.root.Servers() != before.Servers {
+		return nil // it begins, or begins anew
+	}
+	for _, f := range []struct {
+		role     string
+		is, want int64
+	}{{dct.TimestampRole, r.timestamp.Version(), before.Timestamp}, {dct.SnapshotRole, r.snapshot.Version(), before.Snapshot}} {
+		if f.is < f.want {
+			return rolledBack(f.role, f.is, f.want)
 		}
 	}
 	for role, want := range before.Targets {
@@ -197,15 +252,13 @@ func (v *Versions) check(key string, r *repository) *validator.Error {
 	return nil
 }
 
-// is tells whether a root of the version that was seen is the same. What was seen by
-// versions before this one has no hash.
-func (s Seen) is(root *dct.Root) bool {
-	return root.Servers() == s.Servers && (s.RootHash == "" || s.RootHash == root.Hash())
-}
-
 // howToForget is for those who know why versions are lower than before.
 const howToForget = "if the repository's owner has deleted it and begun anew, those who run the cluster can have it forgotten by connaisseur forget"
 
 func rolledBack(role string, is, want int64) *validator.Error {
 	return validator.Errorf(validator.RolledBack, "the %s of its trust data has the version %d, but %d was seen before; %s", role, is, want, howToForget)
+}
+
+func doesNotFollow(newest, from int64) *validator.Error {
+	return validator.Errorf(validator.RolledBack, "version %d of the root of its trust data does not follow from version %d, which was seen before; %s", newest, from, howToForget)
 }

@@ -90,11 +90,11 @@ func TestNewKeysOfTheServerBeginAnew(t *testing.T) {
 	t.Parallel()
 	for _, role := range []string{timestamp, snapshot} {
 		s := newScene(t)
-		s.repo.Versions[timestamp], s.repo.Versions[snapshot] = 1<<50, 1<<50
+		s.repo.Versions[timestamp], s.repo.Versions[snapshot], s.repo.Versions[targets] = 1<<50, 1<<50, 7
 		s.publish()
 		b := s.bind(nil)
 		s.trusts(b, ":v1", digestA)
-		s.repo.Versions[timestamp], s.repo.Versions[snapshot] = 0, 0
+		s.repo.Versions[timestamp], s.repo.Versions[snapshot], s.repo.Versions[targets] = 0, 0, 0
 		s.publish()
 		s.refuses(b, ":v1", validator.RolledBack)
 		s.rotate(role)
@@ -107,20 +107,7 @@ func TestNewKeysOfTheServerBeginAnew(t *testing.T) {
 	}
 }
 
-// The server's keys sign no targets.
-func TestT27NewKeysOfTheServerBringNoOlderTargetsBack(t *testing.T) {
-	t.Parallel()
-	s := newScene(t)
-	s.publish()
-	s.publish()
-	b := s.bind(nil)
-	s.trusts(b, ":v1", digestA)
-	s.repo.Versions[targets] = 0
-	s.rotate(timestamp)
-	s.refuses(b, ":v1", validator.RolledBack, "the targets of its trust data has the version 1, but 2")
-}
-
-// What earlier versions of this program remember has no hash of the root.
+// Before there were hashes of roots, only their versions were remembered.
 func TestWhatWasRememberedWithoutAHashHolds(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -128,7 +115,7 @@ func TestWhatWasRememberedWithoutAHashHolds(t *testing.T) {
 	s.trusts(s.bind(nil), ":v1", digestA)
 	all := s.state.Versions.All()
 	for key, seen := range all {
-		seen.RootHash = ""
+		seen.Roots = nil
 		all[key] = seen
 	}
 	s.state = notaryv1.NewState()
@@ -137,7 +124,7 @@ func TestWhatWasRememberedWithoutAHashHolds(t *testing.T) {
 	s.rotate(targets)
 	s.trusts(s.bind(nil), ":v1", digestA)
 	for _, seen := range s.state.Versions.All() {
-		if seen.RootHash == "" || seen.Root != 2 {
+		if len(seen.Roots) != 2 || seen.Root != 2 {
 			t.Errorf("%+v", seen)
 		}
 	}
@@ -202,10 +189,10 @@ func TestWhatIsRememberedIsTheHighestAndIsTold(t *testing.T) {
 	}
 	key := notaryv1.VersionsKey(s.server.Host(), app)
 	got := s.state.Versions.All()[key]
-	if got.RootHash == "" {
-		t.Error("the root's hash is not remembered")
+	if len(got.Roots[1]) != 22 {
+		t.Errorf("the root's hash is %q", got.Roots[1])
 	}
-	got.RootHash, got.Servers, got.Day = "", "", ""
+	got.Roots, got.Servers, got.Day = nil, "", ""
 	if diff := cmp.Diff(notaryv1.Seen{Root: 1, Timestamp: 1, Snapshot: 1, Targets: map[string]int64{targets: 1}}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -215,12 +202,12 @@ func TestWhatIsRememberedIsTheHighestAndIsTold(t *testing.T) {
 func TestMergingIsTheMaximumInAnyOrder(t *testing.T) {
 	t.Parallel()
 	seen := []notaryv1.Seen{
-		{Root: 1, RootHash: "x", Servers: "a", Timestamp: 9, Snapshot: 4, Targets: map[string]int64{targets: 2}, Day: "2026-01-01"},
-		{Root: 1, RootHash: "y", Servers: "a", Timestamp: 3, Snapshot: 5, Targets: map[string]int64{releases: 2}, Day: "2026-01-02"},
-		{Root: 2, RootHash: "b", Servers: "b", Timestamp: 1, Snapshot: 1, Targets: map[string]int64{targets: 3}, Day: "2025-01-02"},
-		{Root: 3, RootHash: "a", Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{bob: 3}},
+		{Root: 1, Roots: map[int64]string{1: "x"}, Servers: "a", Timestamp: 9, Snapshot: 4, Targets: map[string]int64{targets: 2}, Day: "2026-01-01"},
+		{Root: 1, Roots: map[int64]string{1: "x"}, Servers: "a", Timestamp: 3, Snapshot: 5, Targets: map[string]int64{releases: 2}, Day: "2026-01-02"},
+		{Root: 2, Roots: map[int64]string{2: "b"}, Servers: "b", Timestamp: 1, Snapshot: 1, Targets: map[string]int64{targets: 3}, Day: "2025-01-02"},
+		{Root: 3, Roots: map[int64]string{3: "a", 2: "c"}, Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{bob: 3}},
 	}
-	want := notaryv1.Seen{Root: 3, RootHash: "a", Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{targets: 3, releases: 2, bob: 3}, Day: "2026-01-02"}
+	want := notaryv1.Seen{Root: 3, Roots: map[int64]string{1: "x", 2: "forked", 3: "a"}, Servers: "b", Timestamp: 2, Snapshot: 1, Targets: map[string]int64{targets: 3, bob: 3}, Day: "2026-01-02"}
 	permute(len(seen), func(order []int) {
 		v := notaryv1.NewState().Versions
 		for _, i := range order {
@@ -261,20 +248,29 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	t.Parallel()
 	v := notaryv1.NewState().Versions
 	v.Merge(map[string]notaryv1.Seen{"old": {Root: 1, Day: "2020-01-01"}})
-	for i := range 5001 {
+	for i := range 4001 {
 		v.Merge(map[string]notaryv1.Seen{fmt.Sprint(i): {Root: 1, Day: "2026-01-01"}})
 	}
 	all := v.All()
-	if _, ok := all["old"]; ok || len(all) != 5000 {
+	if _, ok := all["old"]; ok || len(all) != 4000 {
 		t.Errorf("%d are remembered, the oldest among them: %t", len(all), ok)
 	}
 	// Nobody can have others of the same day forgotten by asking for many.
-	if _, ok := all["5000"]; ok {
+	if _, ok := all["4000"]; ok {
 		t.Error("the last one took the place of another of the same day")
 	}
 	v.Merge(map[string]notaryv1.Seen{"tomorrow": {Root: 1, Day: "2026-01-02"}})
 	if _, ok := v.All()["tomorrow"]; !ok {
 		t.Error("what is verified on the next day is not remembered")
+	}
+	roots := map[int64]string{}
+	for i := range int64(20) {
+		roots[i+1] = "x"
+	}
+	v.Merge(map[string]notaryv1.Seen{"0": {Root: 20, Roots: roots}})
+	v.Merge(map[string]notaryv1.Seen{"0": {Root: 21, Roots: map[int64]string{21: "x"}}})
+	if got := v.All()["0"].Roots; len(got) != 16 || got[21] == "" || got[6] == "" {
+		t.Errorf("the roots %v are remembered", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package dct
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -81,10 +82,12 @@ func (c *RootClaim) Hash() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// Known turns the claim into a Root if it is one that was trusted before, by its hash.
-func (c *RootClaim) Known(repository, hash string) (root *Root, ok bool) {
-	return &Root{RootClaim: c, repository: repository}, c.Hash() == hash
-}
+// Seen turns the claim into a Root that nobody has signed: the caller knows by its hash
+// that it was trusted before.
+func (c *RootClaim) Seen(repository string) *Root { return &Root{RootClaim: c, repository: repository} }
+
+// Is tells whether it is the root of this file.
+func (c *RootClaim) Is(raw []byte) bool { return bytes.Equal(c.raw, raw) }
 
 // consistent tells whether the root is signed by its own keys, as many as it
 // demands. Of those that are certificates only the ones count that are for the
@@ -216,12 +219,12 @@ func (r *Root) Current(now time.Time) *validator.Error {
 	return nil
 }
 
-// Ends is when the root expires, or so many certificates of its keys that it is not
-// signed any more.
-func (r *Root) Ends() time.Time {
+// Ends is when a root that is current expires, or so many certificates of its keys that
+// it is not signed any more.
+func (r *Root) Ends(now time.Time) time.Time {
 	ends := r.Expires
 	for _, key := range r.Keys() {
-		if key.Certificate == nil || !key.Certificate.NotAfter.Before(ends) {
+		if key.Certificate == nil || !key.Certificate.NotAfter.Before(ends) || key.Certificate.NotAfter.Before(now) {
 			continue
 		}
 		if r.consistent(r.repository, key.Certificate.NotAfter.Add(time.Nanosecond)) != nil {
