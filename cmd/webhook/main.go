@@ -70,7 +70,7 @@ func main() {
 			}()
 			return config.NewController(w.store, w.material, w.instruments, w.findings)(ctx, cmw)
 		},
-		admission.NewRotationController(env.certificate()),
+		admission.NewRotationController(env.certificate(), w.cluster.events),
 		admission.NewConfigurationsController(env.certificate(), w.store.Snapshot, func(fn func()) {
 			w.store.OnChange(func(config.Change) { fn() })
 		}),

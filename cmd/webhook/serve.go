@@ -27,6 +27,7 @@ type webhook struct {
 	cluster     clients
 	store       *config.Store
 	replicas    *shared.Cache // where verification results are shared with the others
+	events      *admission.WorkloadEvents
 	bound       *finding.Spec // a sink of the environment's; nil for none
 	material    *remote.Refresher
 	findings    *finding.Emitter
@@ -87,5 +88,5 @@ func (w *webhook) serve(ctx, until context.Context) {
 
 // handler is one that answers in the cluster: patiently, and leaving traces.
 func (w *webhook) handler(h *admission.Handler) *admission.Handler {
-	return h.Patient().WithWorkloadEvents(w.cluster.events).WithFindings(w.findings, w.alerts)
+	return h.Patient().WithWorkloadEvents(w.events).WithFindings(w.findings, w.alerts)
 }

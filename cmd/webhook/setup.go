@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/injection"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/system"
@@ -32,7 +33,7 @@ type clients struct {
 	// the webhook follows.
 	others kubernetes.Interface
 	owners *owner.Watcher // lists owners page by page, which can be many
-	events *admission.WorkloadEvents
+	events record.EventRecorder
 }
 
 // connect makes them, or ends the process.
@@ -51,11 +52,11 @@ func connect(ctx context.Context) clients {
 	if err != nil {
 		log.Fatal("The cluster cannot be watched: ", err)
 	}
-	recorder, err := admission.NewRecorder(ctx, c.config)
+	events, err := admission.NewRecorder(ctx, c.config)
 	if err != nil {
 		log.Fatal("The cluster cannot be reached: ", err)
 	}
-	c.others, c.owners, c.events = others, owners, admission.NewWorkloadEvents(recorder)
+	c.others, c.owners, c.events = others, owners, events
 	return c
 }
 
@@ -76,7 +77,7 @@ func newWebhook(env environment, c clients) *webhook {
 	instruments.WatchSharedCache(replicas.Use)
 	results.Share(replicas)
 	store := config.NewStore(config.NewBuilder(results).WithInstruments(instruments).WithPullSecrets(config.NewPullSecrets(c.others)))
-	return &webhook{env: env, cluster: c, store: store, replicas: replicas, bound: bound, instruments: instruments}
+	return &webhook{env: env, cluster: c, store: store, replicas: replicas, events: admission.NewWorkloadEvents(c.events), bound: bound, instruments: instruments}
 }
 
 // attach makes the rest, and has everything follow the configuration.

@@ -75,6 +75,12 @@ func CertificateSource(get func() (*corev1.Secret, error)) func() (*tls.Certific
 	}
 }
 
+// missing says what to do about a Secret that is not there. The webhook may not make it:
+// whoever may make one Secret may make any.
+func missing(name string) error {
+	return fmt.Errorf("Secret %s is missing: apply the manifest that it came with (config/300-secret.yaml), or put your own certificate in its place", name)
+}
+
 // load parses the certificate of a Secret that was read, or was not.
 func load(secret *corev1.Secret, err error) (*tls.Certificate, error) {
 	if err != nil {

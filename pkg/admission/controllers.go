@@ -6,8 +6,10 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	mutatinginformer "knative.dev/pkg/client/injection/kube/informers/admissionregistration/v1/mutatingwebhookconfiguration"
 	validatinginformer "knative.dev/pkg/client/injection/kube/informers/admissionregistration/v1/validatingwebhookconfiguration"
@@ -64,8 +66,9 @@ func NewConfigurationsController(o CertificateOptions, snapshots Snapshots, onCh
 	}
 }
 
-// NewRotationController makes the controller that keeps the certificate valid.
-func NewRotationController(o CertificateOptions) injection.ControllerConstructor {
+// NewRotationController makes the controller that keeps the certificate valid. Events say
+// what it cannot do.
+func NewRotationController(o CertificateOptions, events record.EventRecorder) injection.ControllerConstructor {
 	return func(ctx context.Context, _ configmap.Watcher) *controller.Impl {
 		key := types.NamespacedName{Namespace: system.Namespace(), Name: o.SecretName}
 		mutating, validating, secrets := mutatinginformer.Get(ctx).Lister(), validatinginformer.Get(ctx).Lister(), secretinformer.Get(ctx)
@@ -76,6 +79,7 @@ func NewRotationController(o CertificateOptions) injection.ControllerConstructor
 			key:              key,
 			hosts:            o.hosts(),
 			now:              time.Now,
+			events:           events,
 			published: func(authority []byte) bool {
 				m, err := mutating.Get(WorkloadsName)
 				if err != nil || !everyMutating(m, authority) {
@@ -134,5 +138,11 @@ func watch(informer cache.SharedIndexInformer, filter func(any) bool, fn func(an
 // SecretOf reads a Secret of our namespace as the informer sees it.
 func SecretOf(ctx context.Context, name string) func() (*corev1.Secret, error) {
 	secrets := secretinformer.Get(ctx).Lister().Secrets(system.Namespace())
-	return func() (*corev1.Secret, error) { return secrets.Get(name) }
+	return func() (*corev1.Secret, error) {
+		secret, err := secrets.Get(name)
+		if apierrors.IsNotFound(err) {
+			err = missing(name)
+		}
+		return secret, err
+	}
 }

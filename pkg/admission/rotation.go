@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/controller"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
@@ -50,6 +51,8 @@ type rotation struct {
 	published func(authority []byte) bool
 	again     func(after time.Duration)
 	now       func() time.Time
+	// events are for those who look at the namespace.
+	events record.EventRecorder
 }
 
 var (
@@ -64,7 +67,7 @@ func (r *rotation) Reconcile(ctx context.Context, key string) error {
 	}
 	secret, err := r.secrets.Get(r.key.Name)
 	if apierrors.IsNotFound(err) {
-		logging.FromContext(ctx).Errorf("Secret %s is missing; it comes with the installation's manifests", r.key)
+		r.complain(ctx, nil, eventMissing, missing(r.key.Name).Error())
 		return nil
 	}
 	if err != nil {
@@ -90,8 +93,24 @@ func (r *rotation) check(ctx context.Context, secret *corev1.Secret) {
 	certificate, key := pair(secret)
 	_, err := leafOf(certificate, key, authorities(secret), r.hosts[:1], r.now())
 	if err != nil {
-		logging.FromContext(ctx).Errorf("API servers cannot use the certificate in Secret %s, of which tls.crt, tls.key and ca.crt must go together: %v", r.key, err)
+		r.complain(ctx, secret, eventUnusable, fmt.Sprintf("API servers cannot use the certificate in Secret %s, of which tls.crt, tls.key and ca.crt must go together: %v", r.key.Name, err))
 	}
+}
+
+// Reasons of Events about the Secret.
+const (
+	eventMissing  = "CertificateMissing"
+	eventUnusable = "CertificateUnusable"
+)
+
+// complain says what somebody has to do about the Secret, which may not be there.
+func (r *rotation) complain(ctx context.Context, secret *corev1.Secret, reason, message string) {
+	logging.FromContext(ctx).Error(message)
+	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Secret", Namespace: r.key.Namespace, Name: r.key.Name}
+	if secret != nil {
+		about.UID, about.ResourceVersion = secret.UID, secret.ResourceVersion
+	}
+	r.events.Event(about, corev1.EventTypeWarning, reason, short(message))
 }
 
 // step changes the Secret, or returns nil if there is nothing to do.

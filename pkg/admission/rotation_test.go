@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/controller"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
@@ -34,17 +35,27 @@ type rotating struct {
 	clock     time.Time
 	published bool
 	again     []time.Duration
+	events    *record.FakeRecorder
 }
 
 func newRotating() *rotating {
-	r := &rotating{clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	r := &rotating{clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), events: record.NewFakeRecorder(8)}
 	r.rotation = &rotation{
 		hosts:     []string{"webhook.connaisseur.svc", "127.0.0.1"},
 		now:       func() time.Time { return r.clock },
+		events:    r.events,
 		published: func([]byte) bool { return r.published },
 		again:     func(after time.Duration) { r.again = append(r.again, after) },
 	}
 	return r
+}
+
+// said are the Events since the last time.
+func (r *rotating) said() (all []string) {
+	for len(r.events.Events) > 0 {
+		all = append(all, <-r.events.Events)
+	}
+	return all
 }
 
 // must does a step and wants it to change the Secret, or not.
@@ -336,12 +347,13 @@ func TestOnlyTheLeaderRotatesAndOnlyItsOwnSecret(t *testing.T) {
 		secret  *corev1.Secret
 		leads   bool
 		updates int
+		said    string
 	}{
-		"it leads, and the Secret is empty":                {&corev1.Secret{ObjectMeta: certificateSecret}, true, 1},
-		"it does not lead":                                 {&corev1.Secret{ObjectMeta: certificateSecret}, false, 0},
-		"the Secret is cert-manager's or the user's":       {&corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS}, true, 0},
-		"the Secret is the user's, and is garbage":         {&corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("x")}}, true, 0},
-		"the Secret is missing, which a step cannot heal.": {nil, true, 0},
+		"it leads, and the Secret is empty":                {&corev1.Secret{ObjectMeta: certificateSecret}, true, 1, ""},
+		"it does not lead":                                 {&corev1.Secret{ObjectMeta: certificateSecret}, false, 0, ""},
+		"the Secret is cert-manager's or the user's":       {&corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS}, true, 0, "Warning CertificateUnusable "},
+		"the Secret is the user's, and is garbage":         {&corev1.Secret{ObjectMeta: certificateSecret, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("x")}}, true, 0, "Warning CertificateUnusable "},
+		"the Secret is missing, which a step cannot heal.": {nil, true, 0, "Warning CertificateMissing Secret certificate is missing: apply the manifest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -362,6 +374,9 @@ func TestOnlyTheLeaderRotatesAndOnlyItsOwnSecret(t *testing.T) {
 			err := r.Reconcile(quiet(t), r.key.String())
 			if c.leads && err != nil || !c.leads && !controller.IsSkipKey(err) {
 				t.Error(err)
+			}
+			if said := r.said(); (len(said) == 1) != (c.said != "") || len(said) == 1 && !strings.HasPrefix(said[0], c.said) {
+				t.Errorf("the Events are %q", said)
 			}
 			if got := len(client.Actions()); got != c.updates {
 				t.Errorf("want %d calls, got %v", c.updates, client.Actions())
@@ -460,6 +475,9 @@ func TestACertificateOfTheUsersOwnIsChecked(t *testing.T) {
 		r.check(logging.WithLogger(t.Context(), zap.New(core).Sugar()), secret)
 		if all := logs.All(); len(all) > 1 || (len(all) == 1) != (c.said != "") || len(all) == 1 && !strings.Contains(all[0].Message, c.said) {
 			t.Errorf("%s: the log has %v", name, all)
+		}
+		if said := r.said(); len(said) > 1 || (len(said) == 1) != (c.said != "") || len(said) == 1 && (!strings.HasPrefix(said[0], "Warning CertificateUnusable ") || !strings.Contains(said[0], c.said)) {
+			t.Errorf("%s: the Events are %q", name, said)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 const root = "../.."
 
-var pages = []string{"README.md", "config/README.md", "config/cosign.md", "config/notaryv1.md", "config/notation.md", "config/trust-material.md", "config/shared-cache.md", "config/modes.md", "config/findings.md", "config/alerts.md", "hack/README.md", "test/bench/README.md"}
+var pages = []string{"README.md", "config/README.md", "config/cosign.md", "config/notaryv1.md", "config/notation.md", "config/migrate.md", "config/trust-material.md", "config/shared-cache.md", "config/modes.md", "config/findings.md", "config/alerts.md", "hack/README.md", "test/bench/README.md"}
 
 func read(t *testing.T, name string) string {
 	t.Helper()

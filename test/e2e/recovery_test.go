@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,7 +44,28 @@ func runbook(t *testing.T, seen string) (commands []string) {
 	return commands
 }
 
-// follow runs commands of the runbook as somebody would type them.
+// documented gives the commands of the block of a page that has this text.
+func documented(t *testing.T, name, text string) (commands []string) {
+	t.Helper()
+	page, err := os.ReadFile(root + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(page), "```console\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if strings.Contains(block, text) {
+			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
+				commands = append(commands, strings.TrimSpace(line))
+			}
+		}
+	}
+	if len(commands) == 0 {
+		t.Fatalf("no block of commands has %q", text)
+	}
+	return commands
+}
+
+// follow runs commands of the documentation as somebody would type them.
 func follow(t *testing.T, commands []string) {
 	t.Helper()
 	for _, line := range commands {
@@ -138,6 +160,39 @@ func TestItComesBackFromAFullStop(t *testing.T) {
 	}
 }
 
+// The Secret itself is gone, which the webhook may not make: replicas that start say
+// what is missing, and the runbook brings it back.
+func TestADeletedSecretIsMissed(t *testing.T) {
+	clustertest.Within(t, patience, settled)
+	start(t)
+	t.Cleanup(func() {
+		if _, err := command(context.Background(), "kubectl", "apply", "-f", "config/300-secret.yaml"); err != nil {
+			t.Error(err)
+		}
+	})
+	stop(t)
+	kubectl(t, "-n", ownNamespace, "delete", "secret", secretName)
+	kubectl(t, "-n", ownNamespace, "scale", "deployment/webhook", "--replicas=2")
+	since := metav1.Now()
+	clustertest.Within(t, patience, func(ctx context.Context) error {
+		list, err := cluster.CoreV1().Events(ownNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=CertificateMissing"})
+		if err != nil {
+			return err
+		}
+		for _, event := range list.Items {
+			if event.InvolvedObject.Name == secretName && strings.Contains(event.Message, "config/300-secret.yaml") && !event.LastTimestamp.Before(&metav1.Time{Time: since.Add(-time.Second)}) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no Event says so: %v", list.Items)
+	})
+	follow(t, runbook(t, "CertificateMissing"))
+	clustertest.Within(t, patience, settled)
+	if err := configuredBase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The runbook's last resort does what it says, and can be taken back.
 func TestTheLastResortOfTheRunbook(t *testing.T) {
 	clustertest.Within(t, patience, settled)
@@ -189,6 +244,34 @@ func TestOneNamespaceGoesOnMeanwhile(t *testing.T) {
 		p, err := cluster.CoreV1().Pods(namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 		if err == nil && p.Status.Phase != corev1.PodRunning {
 			err = errors.New("it does not run")
+		}
+		return err
+	})
+}
+
+// Whoever installs it into a cluster where much runs begins as README.md says: nothing is
+// denied, and what would be is told.
+func TestItBeginsWithDetection(t *testing.T) {
+	clustertest.Within(t, patience, settled)
+	namespace := newNamespace(t)
+	t.Cleanup(func() {
+		kubectl := []string{"-n", ownNamespace, "patch", "configmap", "config-features", "--type", "merge", "-p", `{"data":{"detectionMode":null}}`}
+		if _, err := command(context.Background(), "kubectl", kubectl...); err != nil {
+			t.Error(err)
+		}
+		if err := configuredBase(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	follow(t, documented(t, "README.md", "detectionMode"))
+	clustertest.Within(t, patience, func(ctx context.Context) error {
+		_, err := cluster.CoreV1().Pods(namespace).Create(ctx, newPod("unsigned", unsigned.String()), metav1.CreateOptions{})
+		return err
+	})
+	clustertest.Within(t, patience, func(ctx context.Context) error {
+		list, err := cluster.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=ImageWouldBeDenied"})
+		if err == nil && len(list.Items) == 0 {
+			err = errors.New("nobody is told that it would be denied")
 		}
 		return err
 	})

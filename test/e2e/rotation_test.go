@@ -14,7 +14,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,7 +92,7 @@ func TestACertificateOfTheUsersOwn(t *testing.T) {
 	})
 	dir := t.TempDir()
 	makeCertificate(t, dir)
-	load, commands := newStream(t), documented(t, "ca.crt")
+	load, commands := newStream(t), documented(t, "config/README.md", "ca.crt")
 	load.warm(t)
 	fault := time.Now()
 	for _, line := range commands {
@@ -118,27 +117,6 @@ func TestACertificateOfTheUsersOwn(t *testing.T) {
 	if name := serving(t).Issuer.CommonName; name != "own authority" {
 		t.Errorf("it was replaced by one of %q", name)
 	}
-}
-
-// documented gives the commands of the block of config/README.md that has this text.
-func documented(t *testing.T, text string) (commands []string) {
-	t.Helper()
-	page, err := os.ReadFile(root + "/config/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, block := range strings.Split(string(page), "```console\n")[1:] {
-		block, _, _ = strings.Cut(block, "```")
-		if strings.Contains(block, text) {
-			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
-				commands = append(commands, strings.TrimSpace(line))
-			}
-		}
-	}
-	if len(commands) == 0 {
-		t.Fatalf("no block of commands has %q", text)
-	}
-	return commands
 }
 
 // makeCertificate writes tls.crt, tls.key and ca.crt.
