@@ -208,6 +208,7 @@ scenario_deployment() {
   generation=$(kubectl -n "$namespace" get deployment web -o 'jsonpath={.metadata.generation}')
   admitted kubectl -n "$namespace" apply -f "$work/web.yaml"
   [[ $(kubectl -n "$namespace" get deployment web -o 'jsonpath={.metadata.generation}') == "$generation" ]] || fail "applying it again changed the Deployment"
+  echo "  its generation is still $generation"
   denied NoSignature kubectl -n "$namespace" set image deployment/web "*=$app:unsigned"
   if [[ $CONNAISSEUR_CLUSTER_NODE == true ]]; then
     admitted kubectl -n "$namespace" rollout status deployment/web --timeout=60s
