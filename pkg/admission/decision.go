@@ -244,7 +244,7 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 	}
 	given := map[string]bool{}
 	for _, img := range refused {
-		if advice := img.Reason.Advice(); advice != "" && !given[advice] {
+		if advice := img.Advice(); advice != "" && !given[advice] {
 			given[advice] = true
 			fmt.Fprintf(&b, "\n%s: %s.", img.Reason, advice)
 		}
