@@ -241,3 +241,22 @@ func TestExplainDoesNotTakeATagForItsRule(t *testing.T) {
 		}
 	}
 }
+
+// A namespace is in detection mode where each rule that applies has a twin for it.
+func TestDetectionForANamespaceNeedsATwinOfEachRule(t *testing.T) {
+	t.Parallel()
+	const trap = `
+- {pattern: "*:*", validator: deny}
+- {pattern: "*:*", validator: deny, namespaces: [staging], with: {detection: true}}
+- {pattern: "docker.io/*:*", validator: deny}
+`
+	twins := trap + `- {pattern: "docker.io/*:*", validator: deny, namespaces: [staging], with: {detection: true}}`
+	for policy, codes := range map[string][3]int{trap: {exitOK, exitDenied, exitDenied}, twins: {exitOK, exitOK, exitDenied}} {
+		path := policyFile(t, allowAndDeny, policy)
+		for i, args := range [][]string{{"ghcr.io/a/b", "-n", "staging"}, {"nginx", "-n", "staging"}, {"nginx", "-n", "prod"}} {
+			if got := call(t, append([]string{"verify", "--config", path}, args...)...); got.code != codes[i] {
+				t.Errorf("%s: code %d, want %d\n%s", args, got.code, codes[i], got.out)
+			}
+		}
+	}
+}
