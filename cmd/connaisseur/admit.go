@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/admission"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
@@ -19,11 +20,13 @@ The objects are written to the standard output as they would be stored: where
 the policy demands it, with the digest that was verified in each image
 reference. An object that is denied or could not be checked is left out; one of a
 kind that runs no images is passed through. What was decided about each image is
-written to the standard error.
+written to the standard error, with the outcomes of connaisseur verify. An object
+that is admitted although an image fails is written too, and that image is Excepted,
+Detected or LastKnownGood, with the reason why it is let in.
 
-The exit code is 0 if all objects are admitted, 1 if one is denied, 2 if the
-command, a manifest or the configuration is wrong, and 3 if none is denied but
-one could not be checked.`
+The exit code is 0 if all objects are admitted, those included that are admitted
+although an image fails, 1 if one is denied, 2 if the command, a manifest or the
+configuration is wrong, and 3 if none is denied but one could not be checked.`
 
 const admitExamples = `  # What would become of these manifests in the current cluster?
   connaisseur admit -f deployment.yaml
@@ -71,7 +74,7 @@ func (c *cli) admit() *cobra.Command {
 
 // report writes what became of the objects.
 func (c *cli) report(answers []admitted, format string) error {
-	var outcomes []verify.Outcome
+	var refused []string
 	var objects [][]byte
 	for _, a := range answers {
 		if a.err != nil {
@@ -81,32 +84,33 @@ func (c *cli) report(answers []admitted, format string) error {
 			objects = append(objects, a.object)
 		}
 		if a.manifest.covered {
-			outcomes = append(outcomes, a.outcome())
+			refused = append(refused, a.refused()...)
 			c.reportImages(a)
 		}
 	}
 	if err := writeObjects(c.out, format, objects); err != nil {
 		return err
 	}
-	return summary(outcomes)
+	return summary(refused)
 }
 
 // reportImages writes a line for each image of an object.
 func (c *cli) reportImages(a admitted) {
-	say := func(outcome verify.Outcome, what string) {
+	say := func(outcome, what string) {
 		fmt.Fprintln(c.err, printable(fmt.Sprintf("%s: %s: %s", a.who(), outcome, what)))
 	}
 	switch {
 	case a.verdict == nil:
-		say(a.outcome(), a.message)
+		say(a.outcome, a.message)
 	case a.verdict.Skipped != "":
-		say(verify.Skipped, "not looked at: "+a.verdict.Skipped)
+		say(a.outcome, "not looked at: "+a.verdict.Skipped)
 	case len(a.verdict.Images) == 0:
-		say(verify.Skipped, "it has no image")
+		say(a.outcome, "it has no image")
 	default:
 		for i := range a.verdict.Images {
 			img := &a.verdict.Images[i]
-			say(img.Outcome, strings.ReplaceAll(img.String(), "\n", " "))
+			what := admission.Tolerating(a.verdict.Tolerance(img), img) + img.String()
+			say(outcomeOf(a.verdict, img), strings.ReplaceAll(what, "\n", " "))
 			c.mention(img)
 		}
 	}

@@ -3,20 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/config"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/policy"
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
 )
 
 const explainHelp = `Say which rule of the policy applies to an image, which others match, and why
-that one precedes them. No registry is asked and no signature is looked at.
+that one precedes them. No registry is asked and no signature is looked at. Notes
+say what lets the image in now whatever is wrong with it: an exception, or
+detection mode. With -o json or yaml, tolerated says that in a word.
 
-The exit code is 0 if a rule applies, 1 if none does, in which case the webhook
-denies the image, and 2 if the command or the configuration is wrong.`
+The exit code is 0 if a rule applies, or if none does and the image is let in all
+the same, 1 if none does, in which case the webhook denies the image, and 2 if the
+command or the configuration is wrong.`
 
 const explainExamples = `  # Which rule of the current cluster applies to an image?
   connaisseur explain docker.io/myorg/app:v1
@@ -47,13 +52,13 @@ func (c *cli) explain() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		e := newExplanation(built, ref, *namespace)
+		e := newExplanation(built, ref, *namespace, c.now())
 		if format.value == formatText {
 			err = e.write(c.out)
 		} else {
 			err = encode(c.out, format.value, e)
 		}
-		if err == nil && e.Rule == nil {
+		if err == nil && e.denied() {
 			return status(exitDenied)
 		}
 		return err
@@ -70,7 +75,16 @@ type explanation struct {
 	Rule *ruleView `json:"rule,omitempty"`
 	// Others match too, in the order in which they would apply.
 	Others []*ruleView `json:"others,omitempty"`
-	Notes  []string    `json:"notes,omitempty"`
+	// Tolerated is by what the image would be let in whatever is wrong with it.
+	Tolerated verify.Tolerance `json:"tolerated,omitempty"`
+	Notes     []string         `json:"notes,omitempty"`
+
+	skipped bool
+}
+
+// denied tells whether the image is denied, since there is no rule for it.
+func (e *explanation) denied() bool {
+	return e.Rule == nil && !e.skipped && (e.Tolerated == "" || e.Tolerated == verify.PodsOnly)
 }
 
 // ruleView is a rule that matches.
@@ -94,7 +108,7 @@ type validatorView struct {
 	Approve *bool `json:"approve,omitempty"`
 }
 
-func newExplanation(built config.Built, ref image.Reference, namespace string) explanation {
+func newExplanation(built config.Built, ref image.Reference, namespace string, now time.Time) explanation {
 	e := explanation{Image: ref.Original(), Canonical: ref.String(), Namespace: namespace}
 	matches := built.Snapshot.Policy.Matches(ref, namespace)
 	for i, match := range matches {
@@ -105,16 +119,48 @@ func newExplanation(built config.Built, ref image.Reference, namespace string) e
 			e.Others = append(e.Others, view)
 		}
 	}
-	if len(matches) > 0 && matches[0].ByTag && ref.Digest() != "" {
+	claimed := len(matches) > 0 && matches[0].ByTag && ref.Digest() != ""
+	if claimed {
 		e.Notes = append(e.Notes, claimNote(built.Snapshot, ref, namespace))
 	}
 	switch {
 	case namespace == built.Snapshot.Namespace:
-		e.Notes = append(e.Notes, fmt.Sprintf("The webhook does not look at namespace %q, where Connaisseur itself runs.", namespace))
+		e.skip("The webhook does not look at namespace %q, where Connaisseur itself runs.", namespace)
 	case built.Snapshot.Features.Excludes(namespace):
-		e.Notes = append(e.Notes, fmt.Sprintf("The webhook does not look at namespace %q: excludedNamespaces in config-features lists it.", namespace))
+		e.skip("The webhook does not look at namespace %q: excludedNamespaces in config-features lists it.", namespace)
+	default:
+		// A rule that may not apply promises nothing.
+		detects := e.Rule != nil && !claimed && built.Snapshot.Rules[e.Rule.Index].Detection
+		e.tolerate(built.Snapshot, ref, detects, now)
 	}
 	return e
+}
+
+// skip notes why nothing is looked at.
+func (e *explanation) skip(format string, args ...any) {
+	e.skipped = true
+	e.Notes = append(e.Notes, fmt.Sprintf(format, args...))
+}
+
+// tolerate notes by what the image would be let in whatever is wrong with it.
+// detects is the detection of its rule.
+func (e *explanation) tolerate(snapshot *verify.Snapshot, ref image.Reference, detects bool, now time.Time) {
+	tolerance, exception := snapshot.Lenience(ref, e.Namespace, false, detects, now)
+	why := ""
+	switch {
+	case tolerance == "":
+		return
+	case tolerance == verify.Excepted:
+		why = fmt.Sprintf("exceptions[%d] of config-policy lets it in until %s: %s", exception.Index, exception.Until.UTC().Format(time.RFC3339), validator.Quote(exception.Reason))
+	case tolerance == verify.PodsOnly:
+		why = "what makes Pods is admitted with a warning (resourceValidationMode: podsOnly in config-features), and the Pods are denied"
+	case snapshot.Features.DetectionMode:
+		why = "it is admitted with a warning (detectionMode in config-features)"
+	default:
+		why = "it is admitted with a warning (detection of the rule)"
+	}
+	e.Tolerated = tolerance
+	e.Notes = append(e.Notes, "Whatever is wrong with the image, "+why+".")
 }
 
 func newRuleView(built config.Built, match policy.Match) *ruleView {

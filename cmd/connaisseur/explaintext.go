@@ -16,9 +16,12 @@ func (e explanation) write(w io.Writer) error {
 	fmt.Fprintf(&b, "Image:      %s\n", e.Image)
 	fmt.Fprintf(&b, "Canonical:  %s\n", e.Canonical)
 	fmt.Fprintf(&b, "Namespace:  %s\n", e.Namespace)
-	if e.Rule == nil {
+	switch {
+	case e.denied():
 		b.WriteString("\nNo rule of the policy matches, so the webhook denies this image (NoMatchingRule).\n")
-	} else {
+	case e.Rule == nil:
+		b.WriteString("\nNo rule of the policy matches (NoMatchingRule).\n")
+	default:
 		fmt.Fprintf(&b, "Rule:       %s\n", e.Rule)
 		e.Rule.details(&b)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -64,7 +65,8 @@ type lab struct {
 	signed   registrytest.Image // by the trust root alice
 	sidecar  registrytest.Image // too
 	unsigned registrytest.Image
-	config   string // path
+	policy   map[string]string // config-policy
+	config   string            // path
 }
 
 const allowAndDeny = `
@@ -80,15 +82,14 @@ func newLab(t *testing.T) *lab {
 	l.registry.Sign(t, l.signed, l.key)
 	l.registry.Sign(t, l.sidecar, l.key)
 	host := l.registry.Host()
-	l.config = writeConfigMaps(t, t.TempDir(), "all.yaml",
-		configMap(config.PolicyName, map[string]string{
-			"validators": allowAndDeny + `
+	l.policy = map[string]string{
+		"validators": allowAndDeny + `
 - name: default
   type: cosign
   trustRoots:
   - {name: default, key: "configmap://config-trust-roots/alice.pub"}
 `,
-			"policy": fmt.Sprintf(`
+		"policy": fmt.Sprintf(`
 - {pattern: "*:*", validator: deny}
 - {pattern: "registry.k8s.io/*:*", validator: allow}
 - {pattern: "%[1]s/*:*", with: {verifyInTransparencyLog: false}}
@@ -96,11 +97,25 @@ func newLab(t *testing.T) *lab {
 - {pattern: "docker.io/library/nginx:v1*", validator: allow}
 - {pattern: "docker.io/library/redis:*", validator: allow, namespaces: ["prod-*"]}
 `, host) + workloadtest.Rules,
-			"registries": fmt.Sprintf("[{host: %q, insecure: true}, {host: \"127.0.0.1:1\", insecure: true}]", host),
-		}),
-		configMap(config.TrustRootsName, map[string]string{"alice.pub": string(registrytest.PublicPEM(t, l.key))}),
-	)
+		"registries": fmt.Sprintf("[{host: %q, insecure: true}, {host: \"127.0.0.1:1\", insecure: true}]", host),
+	}
+	l.config = l.with(t, nil, nil)
 	return l
+}
+
+// with writes the lab's configuration with more in config-policy, which is put behind
+// what is there, and in config-features.
+func (l *lab) with(t *testing.T, policy, features map[string]string) (path string) {
+	t.Helper()
+	data := maps.Clone(l.policy)
+	for key, text := range policy {
+		data[key] += text
+	}
+	return writeConfigMaps(t, t.TempDir(), "all.yaml",
+		configMap(config.PolicyName, data),
+		configMap(config.TrustRootsName, map[string]string{"alice.pub": string(registrytest.PublicPEM(t, l.key))}),
+		configMap(config.FeaturesName, features),
+	)
 }
 
 // unreachable is an image of a registry that does not answer.

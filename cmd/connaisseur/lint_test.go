@@ -44,6 +44,14 @@ func TestLint(t *testing.T) {
 				"policy": `[{pattern: "*:*", with: {verifyInTransparencyLog: false}}]`},
 			roots: map[string]string{"bob.pub": "-----BEGIN"}, code: exitError,
 			want: []string{"needed by validators[0].trustRoots[0].key", "errors: 1, "}},
+		"a damaged key": {
+			policy: map[string]string{"validators": "- {name: default, type: cosign, trustRoots: [{name: default, key: \"-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----\\n\"}]}",
+				"policy": `[{pattern: "*:*", with: {verifyInTransparencyLog: false}}]`},
+			code: exitError,
+			want: []string{"error: config-policy: validators[0].trustRoots[0].key: is not a PEM public key: what its block \"PUBLIC KEY\" holds is no public key of a kind that can be read", "errors: 1, "}},
+		"a setting that a static validator has not": {
+			policy: map[string]string{"validators": deny, "policy": `[{pattern: "*:*", validator: deny, with: {trustRoot: alice}}]`}, code: exitError,
+			want: []string{`error: config-policy: policy[0].with.trustRoot: unknown key; a validator of type static, such as "deny", takes no such setting`, "errors: 1, "}},
 		"several errors in several ConfigMaps": {
 			policy:   map[string]string{"validators": deny, "policy": `[{pattern: "*:*", validator: dney}]`, "polcy": ""},
 			features: map[string]string{"cache.expirySeconds": "-1", "chache": "1"}, code: exitError,

@@ -8,6 +8,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/admission"
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -16,9 +17,11 @@ import (
 // result is what was decided about an image, for output. Its keys are part of
 // the interface; those that are not always there are left out when empty.
 type result struct {
-	Image      string           `json:"image"`
-	Outcome    verify.Outcome   `json:"outcome"`
-	Allowed    bool             `json:"allowed"`
+	Image   string `json:"image"`
+	Outcome string `json:"outcome"`
+	Allowed bool   `json:"allowed"`
+	// Tolerated is why it is allowed although something is wrong with it.
+	Tolerated  verify.Tolerance `json:"tolerated,omitempty"`
 	Digest     image.Digest     `json:"digest,omitempty"`
 	Rule       string           `json:"rule,omitempty"`
 	Validator  string           `json:"validator,omitempty"`
@@ -29,18 +32,20 @@ type result struct {
 	Message    string           `json:"message,omitempty"`
 }
 
-// newResult is for an image as it was typed.
-func newResult(typed string, v *verify.ImageVerdict) result {
+// newResult is for an image of the verdict as it was typed.
+func newResult(typed string, verdict *verify.Verdict, v *verify.ImageVerdict) result {
+	tolerance := verdict.Tolerance(v)
 	r := result{
 		Image:      typed,
-		Outcome:    v.Outcome,
-		Allowed:    v.Admitted(),
+		Outcome:    outcomeOf(verdict, v),
+		Allowed:    v.Admitted() || tolerance != "",
+		Tolerated:  tolerance,
 		Digest:     v.Digest,
 		TrustRoots: v.TrustRoots,
 		Signers:    v.Signers,
 		Warnings:   v.Warnings,
 		Reason:     v.Reason,
-		Message:    v.Message,
+		Message:    admission.Tolerating(tolerance, v) + v.Message,
 	}
 	if v.Rule != nil {
 		r.Rule, r.Validator = v.Rule.String(), v.Rule.ValidatorName
@@ -48,18 +53,22 @@ func newResult(typed string, v *verify.ImageVerdict) result {
 	return r
 }
 
-// summary sums outcomes up in an exit code: one denial outweighs all, and then
-// one that could not be checked.
-func summary(outcomes []verify.Outcome) error {
+// outcomeOf is what the webhook's outcome would be if the workload had no other image.
+func outcomeOf(verdict *verify.Verdict, v *verify.ImageVerdict) string {
+	alone := *verdict
+	alone.Images = []verify.ImageVerdict{*v}
+	return admission.Outcome(&alone)
+}
+
+// summary sums the outcomes of what is refused up in an exit code: one denial
+// outweighs all, and then one that could not be checked.
+func summary(refused []string) error {
 	code := exitOK
-	for _, outcome := range outcomes {
-		switch outcome {
-		case verify.Trusted, verify.Allowed, verify.Skipped:
-		case verify.Inconclusive:
-			code = exitInconclusive
-		default:
+	for _, outcome := range refused {
+		if outcome != verify.Inconclusive.String() {
 			return status(exitDenied)
 		}
+		code = exitInconclusive
 	}
 	if code != exitOK {
 		return status(code)

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/verify"
@@ -23,12 +24,21 @@ An image is Trusted (a trusted signature was verified), Allowed (the policy
 demands none), Skipped (the webhook does not look at the namespace), Denied, or
 Inconclusive: it could not be checked, which says nothing about the image.
 
+An image that fails but is let in all the same may run. Its outcome is the one in
+the webhook's log: Excepted (an exception of config-policy is for it), Detected
+(detection mode, of its rule or of all), or LastKnownGood (it was verified before
+and cannot be just now; what the replicas of the webhook remember is not known
+here, so that mostly this is Inconclusive). Its message says by what it is let in,
+and reason and message what is wrong with it.
+
 With -o json or yaml the output is a list with an entry for each image, in the
 order of the arguments: image, outcome, allowed, and where there is something to
-say digest, rule, validator, trustRoots, reason and message.
+say tolerated (by what it is let in although it fails), digest, rule, validator,
+trustRoots, signers, warnings, reason and message.
 
-The exit code is 0 if all images may run, 1 if one is denied, 2 if the command
-or the configuration is wrong, and 3 if none is denied but one is inconclusive.`
+The exit code is 0 if all images may run, those included that are let in although
+they fail, 1 if one is denied, 2 if the command or the configuration is wrong, and
+3 if none is denied but one is inconclusive.`
 
 const verifyExamples = `  # Verify an image with the configuration of the current cluster.
   connaisseur verify docker.io/myorg/app:v1
@@ -64,11 +74,13 @@ func (c *cli) verify() *cobra.Command {
 		if err := writeResults(c.out, format.value, results); err != nil {
 			return err
 		}
-		outcomes := make([]verify.Outcome, len(results))
-		for i, r := range results {
-			outcomes[i] = r.Outcome
+		var refused []string
+		for _, r := range results {
+			if !r.Allowed {
+				refused = append(refused, r.Outcome)
+			}
 		}
-		return summary(outcomes)
+		return summary(refused)
 	})
 	return cmd
 }
@@ -97,7 +109,8 @@ func (c *cli) expand(args []string) ([]string, error) {
 	return images, nil
 }
 
-// verifyImages verifies images as if one workload had them all.
+// verifyImages verifies images as if one Pod had them all: whatever makes Pods, they
+// are what runs.
 func (c *cli) verifyImages(ctx context.Context, images []string, namespace string, from *source, how *effort) ([]result, error) {
 	ctx, cancel := context.WithTimeout(ctx, how.timeout)
 	defer cancel()
@@ -105,7 +118,7 @@ func (c *cli) verifyImages(ctx context.Context, images []string, namespace strin
 	if err != nil {
 		return nil, err
 	}
-	w := &workload.Workload{Namespace: namespace}
+	w := &workload.Workload{Kind: schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, Namespace: namespace}
 	for _, img := range images {
 		w.Images = append(w.Images, workload.Image{Reference: img})
 	}
@@ -118,10 +131,10 @@ func (c *cli) verifyImages(ctx context.Context, images []string, namespace strin
 	results := make([]result, len(images))
 	for i, img := range images {
 		if verdict.Skipped != "" {
-			results[i] = result{Image: img, Outcome: verify.Skipped, Allowed: true, Message: "not looked at: " + verdict.Skipped}
+			results[i] = result{Image: img, Outcome: verify.Skipped.String(), Allowed: true, Message: "not looked at: " + verdict.Skipped}
 			continue
 		}
-		results[i] = newResult(img, &verdict.Images[i])
+		results[i] = newResult(img, verdict, &verdict.Images[i])
 		c.mention(&verdict.Images[i])
 	}
 	return results, nil
@@ -143,7 +156,7 @@ func writeResults(w io.Writer, format string, results []result) error {
 }
 
 // writeTable writes a line for each image, and below it who signed, or for those
-// that are refused what is wrong.
+// that are refused or let in all the same what is wrong.
 func writeTable(w io.Writer, results []result) error {
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
@@ -165,7 +178,7 @@ func writeTable(w io.Writer, results []result) error {
 				out.WriteString("    warning: " + printable(warning) + "\n")
 			}
 		}
-		if i > 0 && (!results[i-1].Allowed || results[i-1].Outcome == verify.Skipped) {
+		if i > 0 && results[i-1].explained() {
 			for message := range strings.SplitSeq(results[i-1].Message, "\n") {
 				out.WriteString("    " + printable(message) + "\n")
 			}
@@ -173,6 +186,11 @@ func writeTable(w io.Writer, results []result) error {
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// explained tells whether the message says more than the outcome.
+func (r *result) explained() bool {
+	return !r.Allowed || r.Tolerated != "" || r.Outcome == verify.Skipped.String()
 }
 
 // or stands for an empty cell.

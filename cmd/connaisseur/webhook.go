@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -46,6 +47,8 @@ type admitted struct {
 	allowed   bool
 	// object is what would be stored.
 	object []byte
+	// outcome is the webhook's.
+	outcome string
 	// verdict is nil if none was reached; message says why.
 	verdict *verify.Verdict
 	message string
@@ -58,11 +61,18 @@ func (a *admitted) who() string {
 	return fmt.Sprintf("%s %s/%s", a.manifest.kind.Kind, a.namespace, a.manifest.name)
 }
 
-func (a *admitted) outcome() verify.Outcome {
-	if a.verdict == nil {
-		return verify.Inconclusive
+// refused lists the outcomes because of which the object is not admitted.
+func (a *admitted) refused() (outcomes []string) {
+	switch {
+	case a.allowed:
+		return nil
+	case a.verdict == nil:
+		return []string{a.outcome}
 	}
-	return a.verdict.Outcome()
+	for _, img := range a.verdict.Refused() {
+		outcomes = append(outcomes, img.Outcome.String())
+	}
+	return outcomes
 }
 
 // admitAll looks at objects concurrently; the answers are in their order.
@@ -91,23 +101,23 @@ func (w *webhook) admit(ctx context.Context, m *manifest, namespace string) admi
 		a.allowed = true
 		return a
 	}
-	response, verdict := w.mutating.Decide(w.deadline(ctx), a.request())
-	a.take(response, verdict)
+	response, verdict, outcome := w.mutating.Decide(w.deadline(ctx), a.request())
+	a.take(response, verdict, outcome)
 	if !a.allowed {
 		return a
 	}
 	if a.err = a.apply(response.Patch); a.err != nil {
 		return a
 	}
-	response, verdict = w.validating.Decide(w.deadline(ctx), a.request())
+	response, verdict, outcome = w.validating.Decide(w.deadline(ctx), a.request())
 	if !response.Allowed { // otherwise the first verdict says more: it is about what was asked for
-		a.take(response, verdict)
+		a.take(response, verdict, outcome)
 	}
 	return a
 }
 
-func (a *admitted) take(response *admissionv1.AdmissionResponse, verdict *verify.Verdict) {
-	a.allowed, a.verdict = response.Allowed, verdict
+func (a *admitted) take(response *admissionv1.AdmissionResponse, verdict *verify.Verdict, outcome string) {
+	a.allowed, a.verdict, a.outcome, a.message = response.Allowed, verdict, outcome, strings.Join(response.Warnings, "; ")
 	if response.Result != nil {
 		a.message = response.Result.Message
 	}

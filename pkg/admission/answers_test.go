@@ -1,12 +1,14 @@
 package admission
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notationtest"
+	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 )
 
 // A static validator answers without asking anybody, whatever the mode.
@@ -79,5 +81,26 @@ func wantWarning(t *testing.T, got *admissionv1.AdmissionResponse, words ...stri
 		if !strings.Contains(got.Warnings[0], word) {
 			t.Errorf("%q lacks %q", got.Warnings[0], word)
 		}
+	}
+}
+
+// A registry that must be configured first is nothing that goes by.
+func TestADenialSaysWhetherTryingAgainHelps(t *testing.T) {
+	t.Parallel()
+	w := newForgetfulWorld(t)
+	other := registrytest.New(t).Push(t, "team/app:v1") // which is not in registries
+	w.snapshot = w.with(t, "- {pattern: '"+other.Host+"/*:*', with: {verifyInTransparencyLog: false}}\n")
+	const again, configure = "RegistryUnavailable: try again", "RegistryUnavailable: trying again does not help; if the image has the right name, tell those who run the cluster."
+	deny := func(image string) string {
+		got := w.validating().Admit(t.Context(), create(allKinds["Pod"], podSpec(image)))
+		wantDenied(t, got, "RegistryUnavailable")
+		return got.Result.Message
+	}
+	if got := deny(other.String()); !strings.Contains(got, "set insecure: true") || !strings.HasSuffix(got, configure) || strings.Contains(got, again) {
+		t.Errorf("of a registry that is not configured:\n%s", got)
+	}
+	w.reg.Inject(registrytest.Fault{Answer: registrytest.Status(http.StatusServiceUnavailable)})
+	if got := deny(w.signed.String()); !strings.Contains(got, again) || strings.Contains(got, configure) {
+		t.Errorf("of a registry that is down:\n%s", got)
 	}
 }

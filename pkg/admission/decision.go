@@ -66,18 +66,24 @@ var outcomes = []struct {
 	{verify.NothingChanged, verify.Inconclusive.String()},
 }
 
+// Outcome is one word for what a verdict comes to, as in metrics, log and findings.
+func Outcome(verdict *verify.Verdict) string {
+	if refused := verdict.Refused(); len(refused) > 0 {
+		return refused[0].Outcome.String()
+	}
+	tolerated := tolerances(verdict)
+	for _, o := range outcomes {
+		if slices.Contains(tolerated, o.tolerance) {
+			return o.outcome
+		}
+	}
+	return verdict.Outcome().String()
+}
+
 func (d *decision) outcome() string {
 	switch {
-	case d.verdict != nil && d.response.Allowed:
-		tolerated := d.tolerances()
-		for _, o := range outcomes {
-			if slices.Contains(tolerated, o.tolerance) {
-				return o.outcome
-			}
-		}
-		return d.verdict.Outcome().String()
 	case d.verdict != nil:
-		return d.verdict.Refused()[0].Outcome.String()
+		return Outcome(d.verdict)
 	case d.response.Allowed && d.err != nil:
 		return detected
 	case d.response.Allowed:
@@ -238,7 +244,7 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 	}
 	given := map[string]bool{}
 	for _, img := range refused {
-		if advice := img.Reason.Advice(); advice != "" && !given[advice] {
+		if advice := img.Advice(); advice != "" && !given[advice] {
 			given[advice] = true
 			fmt.Fprintf(&b, "\n%s: %s.", img.Reason, advice)
 		}
@@ -250,12 +256,12 @@ func explain(verdict *verify.Verdict, refused []*verify.ImageVerdict) string {
 func (d *decision) admit() {
 	d.response = &admissionv1.AdmissionResponse{Allowed: true, AuditAnnotations: d.audit()}
 	for _, img := range d.verdict.Tolerated() {
-		d.response.Warnings = append(d.response.Warnings, tolerating(d.verdict.Tolerance(img), img)+img.String())
+		d.response.Warnings = append(d.response.Warnings, Tolerating(d.verdict.Tolerance(img), img)+img.String())
 	}
 }
 
-// tolerating says why an image is admitted, before it is said what is wrong with it.
-func tolerating(why verify.Tolerance, img *verify.ImageVerdict) string {
+// Tolerating says why an image is admitted, before it is said what is wrong with it.
+func Tolerating(why verify.Tolerance, img *verify.ImageVerdict) string {
 	switch why {
 	case verify.Detection:
 		return "would be denied, but for detection mode: "
@@ -271,10 +277,10 @@ func tolerating(why verify.Tolerance, img *verify.ImageVerdict) string {
 	return ""
 }
 
-// tolerances are those that the request was admitted by, each once, sorted.
-func (d *decision) tolerances() (found []verify.Tolerance) {
-	for _, img := range d.verdict.Tolerated() {
-		if why := d.verdict.Tolerance(img); !slices.Contains(found, why) {
+// tolerances are those that images are admitted by, each once, sorted.
+func tolerances(verdict *verify.Verdict) (found []verify.Tolerance) {
+	for _, img := range verdict.Tolerated() {
+		if why := verdict.Tolerance(img); !slices.Contains(found, why) {
 			found = append(found, why)
 		}
 	}
@@ -285,7 +291,7 @@ func (d *decision) tolerances() (found []verify.Tolerance) {
 // tolerated names them.
 func (d *decision) tolerated() string {
 	var names []string
-	for _, t := range d.tolerances() {
+	for _, t := range tolerances(d.verdict) {
 		names = append(names, string(t))
 	}
 	return strings.Join(names, ",")

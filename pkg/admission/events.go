@@ -76,7 +76,7 @@ func (h *Handler) leaveTolerances(verdict *verify.Verdict) {
 		default:
 			continue // the configuration as a whole allows it, and its own Event says so
 		}
-		message := verdict.Workload.String() + ": " + tolerating(why, img) + img.String()
+		message := verdict.Workload.String() + ": " + Tolerating(why, img) + img.String()
 		h.events.Event(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: h.namespace, Name: about}, corev1.EventTypeWarning, reason, short(message))
 	}
 }

@@ -82,16 +82,16 @@ func (h *Handler) Path() string { return h.path }
 // Admit answers a request. It always answers, and in time: what goes wrong
 // denies.
 func (h *Handler) Admit(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	response, _ := h.Decide(ctx, req)
+	response, _, _ := h.Decide(ctx, req)
 	return response
 }
 
-// Decide is Admit for those who want to know about each image too. The verdict
-// is nil if none was reached.
-func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse, verdict *verify.Verdict) {
+// Decide is Admit for those who want to know the outcome too, as it is logged, and
+// about each image. The verdict is nil if none was reached.
+func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse, verdict *verify.Verdict, outcome string) {
 	if !plausible(req) {
 		h.logger.Warn("A request is denied that no API server can have sent")
-		return denial("the request has names that no API server sends (" + string(validator.TooLarge) + ")"), nil
+		return denial("the request has names that no API server sends (" + string(validator.TooLarge) + ")"), nil, verify.Denied.String()
 	}
 	start := h.engine.Now()
 	ctx, cancel := withDeadline(ctx)
@@ -104,13 +104,12 @@ func (h *Handler) Decide(ctx context.Context, req *admissionv1.AdmissionRequest)
 		}
 		d.took = h.engine.Now().Sub(start)
 		h.tell(ctx, &d)
-		response, verdict = d.response, d.verdict
-		outcome := d.outcome()
+		response, verdict, outcome = d.response, d.verdict, d.outcome()
 		h.record(ctx, &d, outcome)
 		h.leaveEvents(&d, outcome)
 	}()
 	h.decide(ctx, &d)
-	return d.response, d.verdict
+	return d.response, d.verdict, d.outcome()
 }
 
 // maxNames bounds, in bytes, what API servers say about a request and its object, but

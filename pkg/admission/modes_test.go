@@ -82,8 +82,11 @@ func TestTheLogSaysWhatWasTolerated(t *testing.T) {
 		"Detection": func(s *verify.Snapshot) { s.Features.DetectionMode = true },
 	} {
 		w.setting(mode)
-		h.Admit(t.Context(), create(allKinds["Pod"], podSpec(w.unsigned.String())))
+		_, verdict, outcome := h.Decide(t.Context(), create(allKinds["Pod"], podSpec(w.unsigned.String())))
 		all := logs.TakeAll()
+		if logged := all[0].ContextMap()["outcome"]; outcome != logged || Outcome(verdict) != logged {
+			t.Errorf("outcome %s, of the verdict %s, logged %s", outcome, Outcome(verdict), logged)
+		}
 		if got, found := all[0].ContextMap()["tolerated"]; len(all) != 1 || found != (want != "") || found && got != want {
 			t.Errorf("tolerated: %v, want %q", got, want)
 		}

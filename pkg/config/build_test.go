@@ -52,7 +52,7 @@ func TestT25WhatIsWrongIsSaidWithItsKeyPath(t *testing.T) {
 		"a mode is unknown":                   {objects(policyOf(allowValidator, allowAll+"  with: {mode: mutat}\n")), []string{`config-policy: policy[0].with.mode: is mutat, but must be mutate, mutatePodsOnly or insecureValidateOnly; did you mean "mutate"?`}},
 		"a mode is a number":                  {objects(policyOf(allowValidator, allowAll+"  with: {mode: 3}\n")), []string{"config-policy: policy[0].with.mode: is 3"}},
 		"a mode is null":                      {objects(policyOf(allowValidator, allowAll+"  with: {mode: }\n")), []string{"config-policy: policy[0].with.mode: is <nil>"}},
-		"a validator takes no such":           {objects(policyOf(allowValidator, allowAll+"  with: {threshold: 2}\n")), []string{"config-policy: policy[0].with.threshold: unknown key"}},
+		"a validator takes no such":           {objects(policyOf(allowValidator, allowAll+"  with: {threshold: 2}\n")), []string{"config-policy: policy[0].with.threshold: unknown key; a validator of type static, such as \"allow\", takes no such setting"}},
 		"a validator has no name":             {objects(policyOf("- type: static\n  approve: true\n", "[]")), []string{"config-policy: validators[0].name: is missing"}},
 		"a name is used twice":                {objects(policyOf(allowValidator+allowValidator, allowAll)), []string{`config-policy: validators[1].name: another validator is named "allow" already`}},
 		"a type is misspelled":                {objects(policyOf("- name: allow\n  type: statc\n  approve: true\n", allowAll)), []string{`config-policy: validators[0].type: "statc" is no type of validator; did you mean "static"?`}},

@@ -1,10 +1,15 @@
 package registry
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
+
+	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 )
 
 // T34: no spelling of an address escapes.
@@ -94,6 +99,30 @@ func TestT34Names(t *testing.T) {
 	} {
 		if err := checkName(name); (err == nil) != fine {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What the configuration has to say first, no second try helps.
+func TestWhatIsNotConfiguredLasts(t *testing.T) {
+	t.Parallel()
+	plain := tls.RecordHeaderError{RecordHeader: [5]byte([]byte("HTTP/"))}
+	for name, c := range map[string]struct {
+		err   error
+		lasts bool
+	}{
+		"plain HTTP":                {plain, true},
+		"a refusal":                 {&refusal{"it can only be reached by plain HTTP; " + allowInsecure}, true},
+		"a strange certificate":     {&tls.CertificateVerificationError{Err: errors.New("unknown authority")}, true},
+		"a name that nobody knows":  {&net.DNSError{Err: "no such host"}, false},
+		"a connection that is lost": {io.EOF, false},
+	} {
+		got := (&guard{hosts: &hosts{}}).unreachable(t.Context(), "example.org", c.err)
+		if got.Reason != validator.RegistryUnavailable || got.Lasting != c.lasts {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if again := strings.HasPrefix(got.Advice(), "try again"); again == c.lasts {
+			t.Errorf("%s: %s; %s", name, got, got.Advice())
 		}
 	}
 }

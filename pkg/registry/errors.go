@@ -30,6 +30,11 @@ func (g *guard) unreachable(ctx context.Context, host string, err error) *valida
 	say := func(format string, args ...any) *validator.Error {
 		return &validator.Error{Reason: validator.RegistryUnavailable, Message: fmt.Sprintf(format, args...), Err: err}
 	}
+	sayLasting := func(format string, args ...any) *validator.Error {
+		failure := say(format, args...)
+		failure.Lasting = true
+		return failure
+	}
 	switch {
 	case errors.As(err, &classified):
 		return classified
@@ -38,11 +43,11 @@ func (g *guard) unreachable(ctx context.Context, host string, err error) *valida
 	case ctx.Err() != nil:
 		return late(who, ctx.Err())
 	case errors.As(err, &refused):
-		return say("%s is not asked: %s", who, refused.why)
+		return sayLasting("%s is not asked: %s", who, refused.why)
 	case speaksPlainHTTP(err) && !g.hosts.insecure(host):
-		return say("%s speaks plain HTTP; %s", who, allowInsecure)
+		return sayLasting("%s speaks plain HTTP; %s", who, allowInsecure)
 	case errors.As(err, &untrusted):
-		return say("%s has a certificate that is not trusted (%s); if its certification authority is your own, "+
+		return sayLasting("%s has a certificate that is not trusted (%s); if its certification authority is your own, "+
 			"put it into cert for that host under registries in config-policy", who, validator.Quote(untrusted.Err.Error()))
 	case errors.As(err, &dns):
 		return say("%s cannot be found: %s", who, validator.Quote(dns.Err))

@@ -84,8 +84,8 @@ func parseBlock(block *pem.Block) (Key, error) {
 		return Key{}, errors.New("is a certificate; it must be a public key")
 	}
 	public, err := cryptoutils.UnmarshalPEMToPublicKey(pem.EncodeToMemory(block))
-	if err != nil {
-		return Key{}, fmt.Errorf("is not a PEM public key: %w", err)
+	if err != nil { // what it says is about ASN.1, and for nobody who has pasted a key
+		return Key{}, fmt.Errorf("is not a PEM public key: what its block %q holds is no public key of a kind that can be read, which are ECDSA, RSA and Ed25519 (is it damaged?)", block.Type)
 	}
 	hashes, err := hashesFor(public)
 	if err != nil {

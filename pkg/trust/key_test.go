@@ -174,7 +174,9 @@ func TestParseKeysRefuses(t *testing.T) {
 		{"a broken key behind a good one", key + strings.Replace(key, "END PUBLIC", "END PUBIC", 1), "the block is broken"},
 		{"letters that are no base64", strings.Replace(key, "M", "!", 1), "the block is broken"},
 		{"a block of nothing", block("PUBLIC KEY", nil), "is not a PEM public key"},
-		{"a block of rubbish", block("PUBLIC KEY", []byte("rubbish")), "is not a PEM public key"},
+		{"a block of rubbish", block("PUBLIC KEY", []byte("rubbish")), `is not a PEM public key: what its block "PUBLIC KEY" holds is no public key of a kind that can be read`},
+		{"a damaged key", block("PUBLIC KEY", spki(t, newEd25519(t))[:40]), "(is it damaged?)"},
+		{"a damaged RSA key", block("RSA PUBLIC KEY", []byte("rubbish")), `what its block "RSA PUBLIC KEY" holds is no public key`},
 		{"rubbish behind the key in its block", block("PUBLIC KEY", append(spki(t, newEd25519(t)), 0)), "is not a PEM public key"},
 		{"an unknown block", block("OPENSSH KEY", spki(t, newEd25519(t))), "is not a PEM public key"},
 		{"a private key", block("PRIVATE KEY", pkcs8(t)), "is a private key, which does not belong here"},
@@ -200,6 +202,9 @@ func TestParseKeysRefuses(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error does not say %q: %v", test.want, err)
+			}
+			if strings.Contains(err.Error(), "asn1") || strings.Contains(err.Error(), "x509") {
+				t.Errorf("the error is for programmers: %v", err)
 			}
 			if lines := strings.Split(test.text, "\n"); len(lines) > 2 && strings.HasPrefix(lines[1], "MF") && strings.Contains(err.Error(), lines[1]) {
 				t.Errorf("the error quotes the key: %v", err)

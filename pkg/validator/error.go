@@ -11,6 +11,9 @@ import (
 type Error struct {
 	Reason  Reason
 	Message string
+	// Lasting tells that trying again does not help: somebody must change what the
+	// message names.
+	Lasting bool
 	// Cached is set by a cache that remembered it.
 	Cached bool
 	// Err is the cause, if there is one. It is part of the text.
@@ -21,6 +24,15 @@ type Error struct {
 func Errorf(reason Reason, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Reason: reason, Message: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Advice says what somebody whose image is refused for it can do; empty where the
+// message itself says it.
+func (e *Error) Advice() string {
+	if e.Lasting {
+		return "trying again does not help; if the image has the right name, tell those who run the cluster"
+	}
+	return e.Reason.Advice()
 }
 
 // Error is the message.

@@ -62,17 +62,18 @@ func (s *Snapshot) exception(ref image.Reference, namespace string, now time.Tim
 	return nil
 }
 
-// lenience is what an image of the request is granted should it fail, whatever
-// for. Its rule's detection counts if the rule is known to apply: a tag beside a
-// digest that nobody could look up is only a claim.
-func (e Engine) lenience(snapshot *Snapshot, req Request, v *ImageVerdict, detects bool) (Tolerance, *Exception) {
-	if exception := snapshot.exception(v.Reference, req.Namespace, e.now()); exception != nil {
+// Lenience is what an image is granted should it fail, whatever for; pod tells
+// whether it is a Pod's. detects is the detection of the rule that applies. That
+// counts if the rule is known to apply: a tag beside a digest that nobody could look
+// up is only a claim.
+func (s *Snapshot) Lenience(ref image.Reference, namespace string, pod, detects bool, now time.Time) (Tolerance, *Exception) {
+	if exception := s.exception(ref, namespace, now); exception != nil {
 		return Excepted, exception
 	}
 	switch {
-	case snapshot.Features.DetectionMode, detects:
+	case s.Features.DetectionMode, detects:
 		return Detection, nil
-	case snapshot.Features.PodsOnly() && !req.Workload.IsPod():
+	case s.Features.PodsOnly() && !pod:
 		return PodsOnly, nil
 	}
 	return "", nil

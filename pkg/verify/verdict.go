@@ -113,6 +113,15 @@ func (v *ImageVerdict) Cause() string {
 	return ""
 }
 
+// Advice says what somebody whose image is refused can do; empty where the message
+// says it.
+func (v *ImageVerdict) Advice() string {
+	if failure := validator.AsError(v.Err); failure != nil && failure.Reason == v.Reason {
+		return failure.Advice()
+	}
+	return v.Reason.Advice()
+}
+
 // attributes tell of the decision in a trace.
 func (v *ImageVerdict) attributes(reference string) []attribute.KeyValue {
 	all := []attribute.KeyValue{

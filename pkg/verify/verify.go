@@ -118,7 +118,7 @@ func (e Engine) image(ctx context.Context, snapshot *Snapshot, req Request, refe
 				Err:     fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			})
 		}
-		verdict.Lenience, verdict.Exception = e.lenience(snapshot, req, &verdict, detects)
+		verdict.Lenience, verdict.Exception = snapshot.Lenience(verdict.Reference, req.Namespace, req.Workload.IsPod(), detects, e.now())
 		verdict.Duration = e.now().Sub(start)
 		if span.IsRecording() {
 			span.SetAttributes(verdict.attributes(reference)...)

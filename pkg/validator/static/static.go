@@ -4,6 +4,8 @@ package static
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/strict"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -35,7 +37,11 @@ func New(name string, settings strict.Object) (*Static, strict.Errors) {
 
 // Bind takes the settings of a rule; there are none.
 func (s *Static) Bind(with strict.Object) (validator.Validator, strict.Errors) {
-	return s, with.Decode(&struct{}{})
+	var errs strict.Errors
+	for _, key := range slices.Sorted(maps.Keys(with.Fields)) {
+		errs.Add(with.Key(key), "unknown key; a validator of type %s, such as %q, takes no such setting, since it asks for no signature", Type, s.name)
+	}
+	return s, errs
 }
 
 // Fingerprint tells the two answers apart.

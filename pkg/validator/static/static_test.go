@@ -65,8 +65,23 @@ func TestWhetherToApproveHasToBeSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARuleHasNoSettingsForAStaticValidator(t *testing.T) {
+	t.Parallel()
 	v, _ := static.New("x", settings(map[string]any{"approve": true}))
-	if _, errs := v.Bind(strict.Object{Path: "policy[0].with", Fields: map[string]any{"threshold": 1}}); !strings.Contains(errs.Error(), "policy[0].with.threshold: unknown key") {
-		t.Errorf("a rule's settings are ignored: %v", errs)
+	_, errs := v.Bind(strict.Object{Path: "policy[0].with", Fields: map[string]any{"trustRoot": "alice", "threshold": 1}})
+	if len(errs) != 2 {
+		t.Fatalf("%d errors: %v", len(errs), errs)
+	}
+	for i, key := range []string{"threshold", "trustRoot"} {
+		if want := "policy[0].with." + key + `: unknown key; a validator of type static, such as "x", takes no such setting`; !strings.HasPrefix(errs[i].Error(), want) {
+			t.Errorf("want %q, got %v", want, errs[i])
+		}
+	}
+	for _, none := range []map[string]any{nil, {}} {
+		if _, errs := v.Bind(strict.Object{Path: "policy[0].with", Fields: none}); len(errs) > 0 {
+			t.Errorf("no settings: %v", errs)
+		}
 	}
 }
