@@ -148,7 +148,8 @@ func TestAllThatIsRememberedFits(t *testing.T) {
 	v := notaryv1.NewState().Versions
 	for i := range 5000 {
 		v.Merge(map[string]notaryv1.Seen{fmt.Sprintf("notary.example.com/example.com/team/app%04d", i): {
-			Root: 1, Roots: map[int64]string{1: "0123456789012345678901"}, Timestamp: 1000, Snapshot: 100, Targets: map[string]int64{"targets": 100},
+			Root: 2, Roots: notaryv1.Roots{Hashes: map[int64]string{1: "0123456789012345678901", 2: "0123456789012345678901"}},
+			Timestamp: 1000, Snapshot: 100, Targets: map[string]int64{"targets": 100, "targets/releases": 100},
 			Servers: "0123456789abcdef", Day: "2026-01-01",
 		}})
 	}

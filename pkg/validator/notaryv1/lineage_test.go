@@ -1,11 +1,10 @@
 package notaryv1_test
 
 import (
-	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notarytest"
@@ -204,67 +203,124 @@ func TestT27WhatWasKeptIsComparedToo(t *testing.T) {
 	s.trusts(s.bind(nil), ":v1", digestA)
 }
 
-// A root that was seen so long ago that the way back is too long costs no requests.
-func TestTheWayBackToWhatWasSeenIsBounded(t *testing.T) {
+// T27: whoever stole the pinned key after it was given up can go on after the newest root
+// with a key of their own: the older ones are the owner's, and do not count for it.
+func TestT27WhatIsBehindThePinnedRootIsNotVerified(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
+	stolen := s.repo.Keys[root]
 	s.publish()
-	b := s.bind(nil)
-	s.trusts(b, ":v1", digestA)
-	for range 65 {
-		s.rotate(timestamp)
-	}
-	s.server.Reset()
-	s.refuses(b, ":v1", validator.RolledBack, "comes more than 64 versions after version 1, which was seen before", "connaisseur forget")
-	s.costs(1+3+4, "a root after too many others")
-}
-
-// An old root that is not needed can be missing.
-func TestTheWayBackEndsAtThePinnedKey(t *testing.T) {
-	t.Parallel()
-	for _, status := range []int{http.StatusInternalServerError, http.StatusForbidden, http.StatusNotFound} {
-		s := newScene(t)
-		s.publish()
-		for range 3 {
-			s.rotate(timestamp)
-		}
-		s.rotateRoot() // the version 5, signed by the pinned key too
-		s.rotate(targets)
-		s.serving("2.root.json", registrytest.Status(status))
-		s.trusts(s.bind(nil), ":v1", digestA)
-	}
-}
-
-// Whoever can have roots looked at that nobody pins does not keep others waiting.
-func TestAServerThatHangsKeepsNoOtherWaiting(t *testing.T) {
-	t.Parallel()
-	s := newScene(t)
+	s.rotateRoot()
+	s.rotateRoot()
+	ahead, behind := s.state, notaryv1.NewState()
+	here := s.bind(nil)
+	s.trusts(here, ":v1", digestA)
+	s.repo.Keys[root] = stolen
+	s.rotate(targets)
+	s.repo.Sign(targets, "v1", digestB)
+	s.repo.Keys[root], s.repo.Former = []*notarytest.Key{notarytest.NewKey(s).Certified(s, app)}, stolen
 	s.publish()
-	b := s.bind(nil)
-	s.trusts(b, ":v1", digestA)
-	s.rotate(timestamp)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	evil := newScene(t)
-	evil.publish()
-	evil.rotate(timestamp)
-	evil.pinned = notarytest.NewKey(t).PEM()
-	hanging := make(chan struct{}, 8)
-	evil.serving("1.root.json", func(_ http.ResponseWriter, r *http.Request) {
-		hanging <- struct{}{}
-		<-ctx.Done()
-	})
+	s.repo.Former = nil
+	s.refuses(here, ":v1", validator.RolledBack)
+
+	s.state = behind
+	deceived := s.bind(nil)
+	result := s.trusts(deceived, ":v1", digestB)
+	behind.Versions.Merge(ahead.Versions.All())
+	s.refuses(deceived, ":v1", validator.RolledBack, "does not follow from version 3")
+	s.publish()
+	s.refuses(deceived, ":v1", validator.RolledBack, "does not follow from version 3")
+
+	ahead.Versions.Merge(behind.Versions.All())
+	s.state = ahead
+	s.refuses(here, ":v1", validator.RolledBack)
 	ref, err := image.Parse(app + ":v1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		go func() { _, _ = evil.bind(nil).Validate(ctx, validator.Request{Image: ref}) }()
-		<-hanging
+	if validator.Holds(here, validator.Request{Image: ref}, result) {
+		t.Error("what is refused here holds if another says so")
 	}
-	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
-	defer stop()
-	if _, err := b.Validate(soon, validator.Request{Image: ref}); err != nil {
-		t.Error(err)
+}
+
+// Whatever happened before, what a replica has to know is the newest root.
+func TestWhatWasSeenNeedsNoOlderRoots(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	for range 6 {
+		for range 12 {
+			s.rotate(timestamp)
+		}
+		s.trusts(b, ":v1", digestA)
+	}
+	restarted := notaryv1.NewState()
+	restarted.Versions.Merge(s.state.Versions.All())
+	s.state = restarted
+	s.server.Reset()
+	s.trusts(s.bind(nil), ":v1", digestA)
+	s.costs(4, "the first image after a restart")
+}
+
+// A cache on the way has an older root, which is not the one that the snapshot names.
+func TestAnOlderRootIsReplacedByTheOneThatIsMeant(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	first := s.publish()
+	s.rotate(targets)
+	s.trusts(s.bind(nil), ":v1", digestA)
+	s.serving("root.json", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/tuf/root.json") {
+			_, _ = w.Write(first["root.json"])
+		}
+	})
+	s.publish()
+	s.trusts(s.bind(nil), ":v1", digestA)
+}
+
+// Somebody has it forgotten while it is looked at.
+func TestItIsForgottenMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	old := s.publish()
+	anew := notarytest.New(t, app)
+	anew.Keys[root] = s.repo.Keys[root]
+	anew.Sign(targets, "v1", digestB)
+	var once sync.Once
+	remove := s.serving("targets.json", func(w http.ResponseWriter, _ *http.Request) {
+		once.Do(func() {
+			s.server.ServeTrustData(app, anew.Publish(t))
+			s.state.Versions.Merge(map[string]notaryv1.Seen{notaryv1.VersionsKey(s.server.Host(), app): {Resets: 1}})
+		})
+		_, _ = w.Write(old["targets.json"])
+	})
+	_, _ = s.validate(s.bind(nil), ":v1") // either will do
+	remove()
+	s.trusts(s.bind(nil), ":v1", digestB)
+}
+
+// Two histories are refused before anything is asked for beside the files themselves; and
+// what cannot be is refused, too.
+func TestWhatReplicasSayThatCannotBe(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for range 40 {
+		s.rotate(timestamp)
+	}
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	key := notaryv1.VersionsKey(s.server.Host(), app)
+	for name, roots := range map[string]map[int64]string{"another": {40: "another"}, "one above all": {90: "another"}} {
+		s.state.Versions.Merge(map[string]notaryv1.Seen{key: {Roots: notaryv1.Roots{Hashes: roots}}})
+		s.server.Reset()
+		s.refuses(b, ":v1", validator.RolledBack)
+		if n := s.server.Requests()[registrytest.TrustDataGet]; n > 1+3+4 {
+			t.Errorf("%s: %d requests", name, n)
+		}
+	}
+	if len(s.state.Versions.All()) != 1 {
+		t.Error("nothing is remembered any more")
 	}
 }

@@ -92,6 +92,7 @@ func (l *loader) again(failure *validator.Error) bool {
 // before.
 func (l *loader) latest(ctx context.Context, before *repository) (*repository, *validator.Error) {
 	l.mixed, l.known = false, before
+	resets := l.state.Versions.of(l.key(l.name)).Resets
 	found, failure := l.base(ctx, before)
 	if failure == nil {
 		found, failure = l.delegated(ctx, found)
@@ -99,7 +100,12 @@ func (l *loader) latest(ctx context.Context, before *repository) (*repository, *
 	if failure != nil {
 		return nil, failure
 	}
-	return found, l.state.Versions.Accept(l.key(l.name), found.seen(l.now), found.precededBy)
+	return found, l.state.Versions.Accept(l.key(l.name), found.seen(l.now), func(seen Seen) *validator.Error {
+		if seen.Resets != resets {
+			return validator.Errorf(validator.RolledBack, "what was seen of its trust data was forgotten meanwhile; try again")
+		}
+		return found.precededBy(seen)
+	})
 }
 
 // base loads all but delegations. Of what was there before, a timestamp tells

@@ -108,7 +108,7 @@ func (r *repository) role(role string) (targets *dct.Targets, why string) {
 // seen is which versions the repository has.
 func (r *repository) seen(now time.Time) Seen {
 	s := Seen{
-		Root: r.root.Version(), Roots: map[int64]string{r.root.Version(): r.root.Hash()}, Servers: r.root.Servers(), Timestamp: r.timestamp.Version(), Snapshot: r.snapshot.Version(),
+		Root: r.root.Version(), Roots: r.root.roots(), Servers: r.root.Servers(), Timestamp: r.timestamp.Version(), Snapshot: r.snapshot.Version(),
 		Targets: map[string]int64{}, Day: now.UTC().Format(time.DateOnly),
 	}
 	for role, t := range r.targets {

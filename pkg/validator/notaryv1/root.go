@@ -33,12 +33,24 @@ type lineage struct {
 	hashes []string // of the root itself, the one before it, and so on, as far as was looked
 }
 
+// roots are all of them.
+func (l lineage) roots() Roots {
+	all := Roots{Hashes: map[int64]string{}}
+	for i, hash := range l.hashes {
+		all.Hashes[l.Version()-int64(i)] = hash
+	}
+	return all
+}
+
 // root turns bytes into a root: signed by the pinned keys, or the successor of
 // one that is; and the successor, too, of all that were seen before.
 func (l *loader) root(ctx context.Context, raw []byte) (lineage, *validator.Error) {
 	seen := l.state.Versions.of(l.key(l.name))
-	if l.known != nil && l.known.root.Is(raw) && seen.precedes(l.known.root) == nil {
+	if l.known != nil && l.known.root.Is(raw) && seen.precede(l.known.root.Version(), l.known.root.hashes) == nil {
 		return l.known.root, nil
+	}
+	if failure := seen.fork(); failure != nil {
+		return lineage{}, failure
 	}
 	newest, failure := dct.ReadRoot(raw)
 	if failure != nil {
@@ -46,30 +58,29 @@ func (l *loader) root(ctx context.Context, raw []byte) (lineage, *validator.Erro
 	}
 	w := &way{claims: []*dct.RootClaim{newest}}
 	w.root, failure = newest.Pinned(l.name, l.quorum)
-	if w.root != nil {
-		failure = nil
+	behind := newest.Version() < seen.Root // the snapshot may name a newer one; if not, it is refused in the end
+	if !behind {
+		w.since = seen.since(newest.Version())
 	}
-	if w.since = seen.since(newest.Version()); newest.Version()-w.since > maxRotations && w.since > 0 {
-		return lineage{}, validator.Errorf(validator.RolledBack, "version %d of the root of its trust data comes more than %d versions after version %d, which was seen before; %s", newest.Version(), maxRotations, w.since, howToForget)
-	}
-	if !w.done() {
-		// Its keys may have been rotated since.
-		late, broken := l.walk(ctx, w)
-		switch {
-		case broken != nil:
-			return lineage{}, broken
-		case late != nil && (w.root != nil || late.Reason.Inconclusive()):
-			return lineage{}, late
-		}
-	}
-	if w.root == nil {
+	late, broken := l.walk(ctx, w) // the keys may have been rotated since
+	switch {
+	case broken != nil:
+		return lineage{}, broken
+	case late != nil && (w.root != nil || late.Reason.Inconclusive()):
+		return lineage{}, late
+	case w.root == nil:
 		return lineage{}, l.unpinned(failure, newest)
+	case !w.done():
+		return lineage{}, validator.Errorf(validator.RolledBack, "version %d of the root of its trust data comes more than %d versions after version %d, which was seen before; %s", newest.Version(), maxRotations, w.since, howToForget)
 	}
 	found := lineage{Root: w.root}
 	for _, c := range w.claims {
 		found.hashes = append(found.hashes, c.Hash())
 	}
-	if failure := seen.precedes(found); failure != nil {
+	if behind {
+		return found, nil
+	}
+	if failure := seen.precede(newest.Version(), found.hashes); failure != nil {
 		return lineage{}, failure
 	}
 	return found, w.descends(l.name)
@@ -94,6 +105,9 @@ func (w *way) done() bool { return w.root != nil && (w.since == 0 || w.next() < 
 // walk goes back as far as needed and possible. It says why it cannot go on, if so, and
 // what on the way does not hang together.
 func (l *loader) walk(ctx context.Context, w *way) (late, broken *validator.Error) {
+	if w.done() || w.root != nil && w.newest()-w.since > maxRotations {
+		return nil, nil
+	}
 	if w.root == nil { // it can be anybody's
 		if err := walks.Acquire(ctx, 1); err != nil {
 			return validator.AsError(err), nil
@@ -105,10 +119,13 @@ func (l *loader) walk(ctx context.Context, w *way) (late, broken *validator.Erro
 	for !w.done() && w.next() >= last {
 		least := last
 		if w.root != nil {
-			least = w.since
+			least = max(last, w.since)
 		}
 		claims, late := l.rootsBefore(ctx, w.next(), least)
 		for _, c := range claims {
+			if w.done() {
+				break // what is behind it was not verified
+			}
 			if w.root == nil {
 				if pinned, failure := c.Pinned(l.name, l.quorum); failure == nil {
 					if w.root, failure = descend(pinned, w.claims); failure != nil {

@@ -1,10 +1,13 @@
 package notaryv1_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
+	"github.com/sse-secure-systems/connaisseur/pkg/image"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/notarytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/testing/registrytest"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
@@ -187,4 +190,82 @@ func TestSeveralTrustRoots(t *testing.T) {
 		}
 		s.refuses(b, ":v1", c.want)
 	}
+}
+
+// A root that was seen so long ago that the way back is too long costs no requests.
+func TestTheWayBackToWhatWasSeenIsBounded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	for range 65 {
+		s.rotate(timestamp)
+	}
+	s.server.Reset()
+	s.refuses(b, ":v1", validator.RolledBack, "comes more than 64 versions after version 1, which was seen before", "connaisseur forget")
+	s.costs(1+3+4, "a root after too many others")
+}
+
+// An old root that is not needed can be missing.
+func TestTheWayBackEndsAtThePinnedKey(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusInternalServerError, http.StatusForbidden, http.StatusNotFound} {
+		s := newScene(t)
+		s.publish()
+		for range 3 {
+			s.rotate(timestamp)
+		}
+		s.rotateRoot() // the version 5, signed by the pinned key too
+		s.rotate(targets)
+		s.serving("2.root.json", registrytest.Status(status))
+		s.trusts(s.bind(nil), ":v1", digestA)
+	}
+}
+
+// Whoever can have roots looked at that nobody pins does not keep others waiting.
+func TestAServerThatHangsKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	s.rotate(timestamp)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	evil := newScene(t)
+	evil.publish()
+	evil.rotate(timestamp)
+	evil.pinned = notarytest.NewKey(t).PEM()
+	hanging := make(chan struct{}, 8)
+	evil.serving("1.root.json", func(_ http.ResponseWriter, r *http.Request) {
+		hanging <- struct{}{}
+		<-ctx.Done()
+	})
+	ref, err := image.Parse(app + ":v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		go func() { _, _ = evil.bind(nil).Validate(ctx, validator.Request{Image: ref}) }()
+		<-hanging
+	}
+	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	if _, err := b.Validate(soon, validator.Request{Image: ref}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nor does one of which nobody knows who has signed it.
+func TestARootOfAnybodyIsNoReasonToForget(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.publish()
+	b := s.bind(nil)
+	s.trusts(b, ":v1", digestA)
+	s.repo.Versions[root] = 1 << 40
+	s.repo.Keys[root] = []*notarytest.Key{notarytest.NewKey(t).Certified(t, app)}
+	s.publish()
+	s.refuses(b, ":v1", validator.UntrustedSigner)
 }

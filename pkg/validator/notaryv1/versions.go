@@ -13,12 +13,7 @@ import (
 const (
 	// maxSeen bounds the repositories whose versions are remembered: then the one
 	// is forgotten that was not verified for the longest time.
-	maxSeen = 4000
-	// maxRoots bounds the roots of one repository that are remembered.
-	maxRoots = 16
-	// forked stands for the root of a version of which two were seen. None has it for
-	// a hash, so that nothing is trusted until somebody has it forgotten.
-	forked = "forked"
+	maxSeen = 3000
 )
 
 // Seen is the highest versions that were seen of a repository's trust data.
@@ -27,9 +22,8 @@ type Seen struct {
 	Resets int64 `json:"resets,omitempty"`
 	// Root, Timestamp, Snapshot and Targets (by role) are versions.
 	Root int64 `json:"root,omitempty"`
-	// Roots are the hashes of roots, by version, from all of which newer ones must
-	// descend: keys that the owner has given up since could else sign others.
-	Roots     map[int64]string `json:"roots,omitempty"`
+	// Roots are those that newer ones must descend from.
+	Roots
 	Timestamp int64            `json:"timestamp,omitempty"`
 	Snapshot  int64            `json:"snapshot,omitempty"`
 	Targets   map[string]int64 `json:"targets,omitempty"`
@@ -44,7 +38,7 @@ type Seen struct {
 func (s Seen) merge(other Seen) Seen {
 	day, roots := max(s.Day, other.Day), s.Roots
 	if s.Resets == other.Resets {
-		roots = union(roots, other.Roots)
+		roots = roots.merge(other.Roots)
 	}
 	switch {
 	case s.Resets != other.Resets:
@@ -72,28 +66,10 @@ func (s Seen) merge(other Seen) Seen {
 	return s
 }
 
-// union is the roots of both, the newest of them.
-func union(a, b map[int64]string) map[int64]string {
-	if len(a) == 0 {
-		return b
-	}
-	all := maps.Clone(a)
-	for version, hash := range b {
-		if other, ok := all[version]; ok && other != hash {
-			hash = forked
-		}
-		all[version] = hash
-	}
-	for len(all) > maxRoots {
-		delete(all, slices.Min(slices.Collect(maps.Keys(all))))
-	}
-	return all
-}
-
 // same tells whether two say the same.
 func (s Seen) same(other Seen) bool {
 	return s.Resets == other.Resets && s.Root == other.Root && s.Timestamp == other.Timestamp && s.Snapshot == other.Snapshot &&
-		s.Servers == other.Servers && s.Day == other.Day && maps.Equal(s.Targets, other.Targets) && maps.Equal(s.Roots, other.Roots)
+		s.Servers == other.Servers && s.Day == other.Day && maps.Equal(s.Targets, other.Targets) && s.Roots.same(other.Roots)
 }
 
 // Versions remembers the highest versions of repositories. It is safe for
@@ -125,55 +101,67 @@ func (v *Versions) All() map[string]Seen {
 func (v *Versions) Merge(others map[string]Seen) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	fresh := map[string]bool{}
 	for key, seen := range others {
-		v.put(key, seen)
+		before, known := v.seen[key]
+		fresh[key] = !known
+		v.seen[key] = before.merge(seen)
 	}
+	v.forgetOldest(fresh)
 }
 
 // Accept takes over what was verified, unless check complains about it beside what was
 // seen before.
 func (v *Versions) Accept(key string, verified Seen, check func(before Seen) *validator.Error) *validator.Error {
-	v.mu.Lock()
-	before, changed := v.seen[key], false
-	failure := check(before)
-	if failure == nil {
-		verified.Resets = before.Resets
-		changed = v.put(key, verified)
-	}
-	fn := v.onChange
-	v.mu.Unlock()
-	if changed && fn != nil {
-		fn()
+	tell, failure := v.accept(key, verified, check)
+	if tell != nil {
+		tell()
 	}
 	return failure
 }
 
-// put merges, and tells whether that changed anything. The lock is held.
-func (v *Versions) put(key string, seen Seen) (changed bool) {
+// accept gives whom to tell, if there is something new.
+func (v *Versions) accept(key string, verified Seen, check func(before Seen) *validator.Error) (tell func(), failure *validator.Error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	before, known := v.seen[key]
-	after := before.merge(seen)
+	if failure := check(before); failure != nil {
+		return nil, failure
+	}
+	verified.Resets = before.Resets
+	after := before.merge(verified)
+	after.Roots = before.followed(verified.Roots)
 	if known && after.same(before) {
-		return false
+		return nil, nil
 	}
 	v.seen[key] = after
-	if len(v.seen) <= maxSeen {
-		return true
+	v.forgetOldest(map[string]bool{key: !known})
+	if _, kept := v.seen[key]; !kept {
+		return nil, nil
 	}
-	last := v.oldest(key)
-	delete(v.seen, last)
-	return last != key
+	return v.onChange, nil
 }
 
-// oldest is the one that was not verified for the longest time; of those of one day,
-// the new one, so that nobody can have others forgotten by asking for many.
-func (v *Versions) oldest(newest string) string {
-	key := newest
-	for k, s := range v.seen {
-		if s.Day < v.seen[key].Day {
-			key = k
-		}
+// forgetOldest forgets those that were not verified for the longest time, if they are
+// too many; of those of one day, the fresh ones, so that nobody can have others forgotten
+// by asking for many.
+func (v *Versions) forgetOldest(fresh map[string]bool) {
+	if len(v.seen) <= maxSeen {
+		return
 	}
-	return key
+	keys := slices.SortedFunc(maps.Keys(v.seen), func(a, b string) int {
+		order := cmp.Compare(v.seen[a].Day, v.seen[b].Day)
+		if order == 0 && fresh[a] != fresh[b] {
+			order = 1
+			if fresh[a] {
+				order = -1
+			}
+		}
+		return cmp.Or(order, cmp.Compare(a, b))
+	})
+	for _, key := range keys[:len(keys)-maxSeen] {
+		delete(v.seen, key)
+	}
 }
 
 // of is what was seen of a repository.
@@ -186,47 +174,20 @@ func (v *Versions) of(key string) Seen {
 // newest tells whether nothing newer than that was seen, and it is of the root that was.
 func (v *Versions) newest(key string, seen Seen) bool {
 	before := v.of(key)
-	if before.Root != 0 && (before.Root != seen.Root || before.Roots[before.Root] != seen.Roots[seen.Root]) {
+	if before.Root != 0 && (before.Root != seen.Root || !seen.include(before.Roots)) {
 		return false
 	}
-	before.Roots = seen.Roots
+	before.Roots, seen.Roots = Roots{}, Roots{}
 	seen.Day = max(seen.Day, before.Day) // which says nothing about versions
 	return seen.Resets == before.Resets && before.merge(seen).same(seen)
 }
 
-// since is the oldest of the roots that were seen which a newest one has to descend from;
-// 0 if there is none.
-func (s Seen) since(newest int64) int64 {
-	if len(s.Roots) == 0 || newest < s.Root {
-		return 0
-	}
-	if oldest := slices.Min(slices.Collect(maps.Keys(s.Roots))); oldest < newest {
-		return oldest
-	}
-	return 0
-}
-
-// precedes refuses a root that is not the one that was seen, and does not descend from it.
-func (s Seen) precedes(root lineage) *validator.Error {
-	newest := root.Version()
-	if newest < s.Root {
-		return rolledBack(dct.RootRole, newest, s.Root)
-	}
-	for _, version := range slices.Backward(slices.Sorted(maps.Keys(s.Roots))) {
-		switch i := newest - version; {
-		case i < int64(len(root.hashes)) && root.hashes[i] == s.Roots[version]:
-		case i == 0:
-			return validator.Errorf(validator.RolledBack, "the root of its trust data has the version %d, of which another was seen before; %s", version, howToForget)
-		default:
-			return doesNotFollow(newest, version)
-		}
-	}
-	return nil
-}
-
 // precededBy refuses a repository of which newer files, or others, were seen.
 func (r *repository) precededBy(before Seen) *validator.Error {
-	if failure := before.precedes(r.root); failure != nil {
+	if r.root.Version() < before.Root {
+		return rolledBack(dct.RootRole, r.root.Version(), before.Root)
+	}
+	if failure := before.precede(r.root.Version(), r.root.hashes); failure != nil {
 		return failure
 	}
 	if r.root.Version() > before.Root && r.root.Servers() != before.Servers {
@@ -257,8 +218,4 @@ const howToForget = "if the repository's owner has deleted it and begun anew, th
 
 func rolledBack(role string, is, want int64) *validator.Error {
 	return validator.Errorf(validator.RolledBack, "the %s of its trust data has the version %d, but %d was seen before; %s", role, is, want, howToForget)
-}
-
-func doesNotFollow(newest, from int64) *validator.Error {
-	return validator.Errorf(validator.RolledBack, "version %d of the root of its trust data does not follow from version %d, which was seen before; %s", newest, from, howToForget)
 }
