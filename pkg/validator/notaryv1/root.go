@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sse-secure-systems/connaisseur/pkg/registry"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator"
 	"github.com/sse-secure-systems/connaisseur/pkg/validator/notaryv1/dct"
@@ -21,11 +19,9 @@ const (
 	// maxRotationBytes bounds all of them together: who sends them has proven
 	// nothing yet, and an honest one takes 3 KiB.
 	maxRotationBytes = 512 << 10
-	// walksAtOnce is how many repositories' are looked at, at a time.
+	// walksAtOnce is how many repositories' are looked at, of one server at a time.
 	walksAtOnce = 2
 )
-
-var walks = semaphore.NewWeighted(walksAtOnce)
 
 // lineage is a root with those that it descends from.
 type lineage struct {
@@ -109,6 +105,7 @@ func (l *loader) walk(ctx context.Context, w *way) (late, broken *validator.Erro
 		return nil, nil
 	}
 	if w.root == nil { // it can be anybody's
+		walks := l.state.walksAt(l.server)
 		if err := walks.Acquire(ctx, 1); err != nil {
 			return validator.AsError(err), nil
 		}

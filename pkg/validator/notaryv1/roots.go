@@ -9,7 +9,8 @@ import (
 
 const (
 	// keptRoots is how many of a chain are remembered: the newest says all, and the
-	// one before tells those who know that one that theirs is in the chain.
+	// one before tells those who know that one that theirs is in the chain. Where they
+	// were apart, all are, for those who know the others.
 	keptRoots = 2
 	// maxRoots bounds those that are in no chain yet.
 	maxRoots = 16
@@ -73,9 +74,9 @@ func (r Roots) merge(other Roots) Roots {
 		}
 		return r
 	case mine && !r.Apart: // the same newest
-		return Roots{Hashes: last(union(r.Hashes, other.Hashes))}
+		return Roots{Hashes: last(union(r.Hashes, other.Hashes), maxRoots+1)}
 	}
-	all := Roots{Hashes: union(r.Hashes, other.Hashes), Apart: true}
+	all := Roots{Hashes: union(r.binding(), other.binding()), Apart: true}
 	if len(all.Hashes) > maxRoots {
 		all.Hashes = map[int64]string{all.newest(): forked}
 	}
@@ -95,10 +96,10 @@ func union(a, b map[int64]string) map[int64]string {
 	return all
 }
 
-// last are the newest of a chain.
-func last(chain map[int64]string) map[int64]string {
+// last are the newest of a chain, as many as are kept.
+func last(chain map[int64]string, kept int) map[int64]string {
 	versions := slices.Sorted(maps.Keys(chain))
-	for _, version := range versions[:max(0, len(versions)-keptRoots)] {
+	for _, version := range versions[:max(0, len(versions)-kept)] {
 		delete(chain, version)
 	}
 	return chain
@@ -106,8 +107,11 @@ func last(chain map[int64]string) map[int64]string {
 
 // followed are those of a chain that was verified: the newest is of the verified ones.
 func (r Roots) followed(verified Roots) Roots {
-	newest := verified.newest()
-	return Roots{Hashes: last(union(r.Hashes, map[int64]string{newest: verified.Hashes[newest]}))}
+	newest, kept := verified.newest(), keptRoots
+	if r.Apart || r.newest() == newest {
+		kept = maxRoots + 1
+	}
+	return Roots{Hashes: last(union(r.Hashes, map[int64]string{newest: verified.Hashes[newest]}), kept)}
 }
 
 // since is the oldest of those that a root has to be shown to descend from; 0 if there

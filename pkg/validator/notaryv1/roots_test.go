@@ -88,11 +88,15 @@ func TestAChainIsItsNewestRoots(t *testing.T) {
 		t.Errorf("with what it follows: %v", got)
 	}
 	apart := a.merge(one(3))
-	if !apart.Apart || len(apart.Hashes) != 3 || apart.since(7) != 2 || a.since(7) != 5 || a.since(5) != 0 || apart.since(5) != 2 {
+	if !apart.Apart || len(apart.Hashes) != 2 || apart.since(7) != 3 || a.since(7) != 5 || a.since(5) != 0 || apart.since(5) != 3 {
 		t.Errorf("with another: %v", apart)
 	}
-	if got := apart.followed(one(7)); !got.same(Roots{Hashes: map[int64]string{5: "honest5", 7: "honest7"}}) {
-		t.Errorf("once it is verified: %v", got)
+	verified := apart.followed(one(7))
+	if !verified.same(Roots{Hashes: map[int64]string{3: "honest3", 5: "honest5", 7: "honest7"}}) {
+		t.Errorf("once it is verified: %v", verified)
+	}
+	if got := apart.merge(verified); !got.same(verified) {
+		t.Errorf("for those who have not verified it yet: %v", got)
 	}
 	many := Roots{}
 	for version := range int64(20) {

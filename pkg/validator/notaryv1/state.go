@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -19,6 +20,14 @@ type State struct {
 	repositories *store
 	// Versions are the highest that were seen of each repository.
 	Versions *Versions
+	walks    sync.Map // server → *semaphore.Weighted
+}
+
+// walksAt bounds what is looked at of a server's that nobody may have signed: one that
+// does not answer keeps no other waiting.
+func (s *State) walksAt(server string) *semaphore.Weighted {
+	walks, _ := s.walks.LoadOrStore(server, semaphore.NewWeighted(walksAtOnce))
+	return walks.(*semaphore.Weighted)
 }
 
 // NewState makes an empty state.

@@ -174,7 +174,7 @@ func (v *Versions) of(key string) Seen {
 // newest tells whether nothing newer than that was seen, and it is of the root that was.
 func (v *Versions) newest(key string, seen Seen) bool {
 	before := v.of(key)
-	if before.Root != 0 && (before.Root != seen.Root || !seen.include(before.Roots)) {
+	if before.fork() != nil || before.Root != 0 && (before.Root != seen.Root || !seen.include(before.Roots)) {
 		return false
 	}
 	before.Roots, seen.Roots = Roots{}, Roots{}
