@@ -17,8 +17,13 @@ import (
 	"knative.dev/pkg/network"
 )
 
-// HeldPath is where a Meter is asked by the queue-proxy.
-const HeldPath = "/held/"
+const (
+	// HeldPath is where a Meter is asked by the queue-proxy.
+	HeldPath = "/held/"
+	// healthPath is where the kubelet asks whether the process lives: Knative has it
+	// ask at the port of the queue-proxy, whatever the manifest says.
+	healthPath = "/health"
+)
 
 // metered is how long an admission takes before it is counted. What the cache answers
 // is faster, and costs nothing.
@@ -92,14 +97,16 @@ func (m *Meter) hold(ctx context.Context, over <-chan struct{}) {
 	_ = response.Body.Close()
 }
 
-// Serve answers the queue-proxy until ctx ends. Nobody outside of the Pod reaches it.
+// Serve answers the queue-proxy, and the kubelet, until ctx ends. Whoever else reaches
+// the port learns that the process lives, and knows no path of an admission.
 func (m *Meter) Serve(ctx context.Context, port int) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
 	if err != nil {
 		return fmt.Errorf("cannot serve the queue-proxy: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle(HeldPath, m)
+	mux.HandleFunc(healthPath, Liveness)
 	server := http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go m.watch(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // what is not counted any more is answered

@@ -157,11 +157,12 @@ func testNewRevision(t *testing.T, client dynamic.Interface) {
 	}
 	start := time.Now()
 	clustertest.Within(t, patience, func(ctx context.Context) error {
-		if out := kubectl(t, "-n", ownNamespace, "delete", "revisions", "-l", superseded); !strings.Contains(out, "webhook-00001") {
+		if out := kubectl(t, "-n", ownNamespace, "get", "revisions", "-l", superseded, "-o", "name"); !strings.Contains(out, "webhook-00001") {
 			return errors.New("the Revision before has not been superseded")
 		}
 		return knativeReady(ctx, client, "services", ownNamespace, "webhook")
 	})
+	kubectl(t, "-n", ownNamespace, "delete", "revisions", "-l", superseded)
 	clustertest.Within(t, patience, func(context.Context) error {
 		pods := webhooks(t)
 		for _, pod := range pods {
@@ -227,6 +228,29 @@ func testScaling(t *testing.T, slow string) {
 	})
 	t.Logf("the others have ended after %v", time.Since(start))
 	others.wantAllRight(t)
+	healthy(t)
+}
+
+// healthy makes sure that no Pod of the webhook's was found dead by the kubelet, which
+// would end it after the sixth time.
+func healthy(t *testing.T) {
+	t.Helper()
+	for _, pod := range webhooks(t) {
+		for _, container := range pod.Status.ContainerStatuses {
+			if container.RestartCount > 0 {
+				t.Errorf("%s of %s was started again: %+v", container.Name, pod.Name, container.LastTerminationState)
+			}
+		}
+	}
+	events, err := cluster.CoreV1().Events(ownNamespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=Unhealthy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range events.Items {
+		if strings.HasPrefix(event.InvolvedObject.Name, "webhook-0") && strings.Contains(event.Message, "Liveness") {
+			t.Errorf("%s: %s", event.InvolvedObject.Name, event.Message)
+		}
+	}
 }
 
 // testWithoutKnative has everything of Knative's stand still, and the webhook's Pods

@@ -116,9 +116,11 @@ func (s *stream) wantNoneWrong(t *testing.T) {
 func (s *stream) wantAllRight(t *testing.T) {
 	t.Helper()
 	s.wantNoneWrong(t)
-	for _, f := range s.failures {
-		t.Errorf("no verdict after %v: %v", f.answered.Sub(f.asked).Round(time.Millisecond), f.err)
+	if len(s.failures) > 0 {
+		first, last := s.failures[0].asked, s.failures[len(s.failures)-1].asked
+		t.Errorf("%d requests got no verdict, from %s on for %v", len(s.failures), first.Format(time.StampMilli), last.Sub(first).Round(time.Millisecond))
 	}
+	s.explainFailures(t)
 }
 
 // wantFailuresOnly fails the test for failures of requests that were made before
@@ -134,6 +136,12 @@ func (s *stream) wantFailuresOnly(t *testing.T, fault time.Time, window time.Dur
 		}
 	}
 	t.Logf("the last failure was asked for %v after the fault", last.Round(time.Millisecond))
+	s.explainFailures(t)
+}
+
+// explainFailures says why there was no verdict, each reason once.
+func (s *stream) explainFailures(t *testing.T) {
+	t.Helper()
 	texts := map[string]int{}
 	for _, f := range s.failures {
 		texts[f.err.Error()]++
