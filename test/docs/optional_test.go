@@ -71,8 +71,9 @@ func TestTheKnativeServiceIsLikeTheDeployment(t *testing.T) {
 	web.Env = slices.DeleteFunc(web.Env, func(e corev1.EnvVar) bool {
 		return slices.Contains([]string{"QUEUE_PROXY_URL", "METRICS_PROMETHEUS_PORT"}, e.Name)
 	})
-	// Only the queue-proxy's port may be named, so that the others are numbers.
-	original.ReadinessProbe.HTTPGet.Port, original.LivenessProbe.HTTPGet.Port = intstr.FromInt32(8080), intstr.FromInt32(8080)
+	// Only the queue-proxy's port may be named, so that the others are numbers, and
+	// that one is where Knative has the kubelet ask whether the process lives.
+	original.ReadinessProbe.HTTPGet.Port, original.LivenessProbe.HTTPGet.Port = intstr.FromInt32(8080), intstr.FromInt32(8081)
 	web.Ports, original.Ports = nil, nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-Deployment +Knative Service:\n%s", diff)
